@@ -1,0 +1,1 @@
+//! An asynchronous MQTT 5 client on tokio.

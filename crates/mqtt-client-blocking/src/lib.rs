@@ -1,0 +1,1 @@
+//! A blocking MQTT 5 client for threads.

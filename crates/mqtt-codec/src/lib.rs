@@ -1,0 +1,1 @@
+//! The packets of MQTT 5 as bytes: a strict, borrowing, allocation-free codec.

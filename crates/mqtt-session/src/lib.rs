@@ -1,0 +1,1 @@
+//! The protocol of MQTT 5 without I/O: client and broker state machines.

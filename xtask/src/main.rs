@@ -1,0 +1,3 @@
+//! Every check and every report of this workspace.
+
+fn main() {}
