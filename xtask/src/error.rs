@@ -1,6 +1,6 @@
 //! The one error of this program: a text for the person who ran the command.
 
-use std::fmt;
+use std::{fmt, io};
 
 /// Why a command failed. The text says what is wrong and what to do about it.
 #[derive(Debug)]
@@ -12,9 +12,17 @@ impl Error {
         Self(text.into())
     }
 
-    /// The same error with what was being done in front of it.
+    /// The same error, with what was being done in front of it.
     pub(crate) fn context(self, doing: impl fmt::Display) -> Self {
         Self(format!("{doing}: {}", self.0))
+    }
+
+    /// One error out of several findings, or none.
+    pub(crate) fn from_findings(findings: &[String], what: &str) -> Result<(), Self> {
+        if findings.is_empty() {
+            return Ok(());
+        }
+        Err(Self(format!("{} {what}\n{}", findings.len(), findings.join("\n"))))
     }
 }
 
@@ -26,8 +34,8 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-impl From<std::io::Error> for Error {
-    fn from(error: std::io::Error) -> Self {
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
         Self(error.to_string())
     }
 }

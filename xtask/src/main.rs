@@ -10,13 +10,18 @@
 
 use std::process::ExitCode;
 
+mod args;
 mod bench;
+mod cargo_tool;
 mod ci;
+mod debian;
 mod deny;
 mod docs;
 mod error;
 mod fuzz;
 mod layers;
+mod notice;
+mod process;
 mod tidy;
 
 use error::Error;
