@@ -1,13 +1,65 @@
 //! `cargo xtask bench`: measures the crates, with the peers that are installed beside them.
 
-use crate::error::Error;
+mod broker;
 
-const USAGE: &str = "usage: cargo xtask bench [codec|session|broker]";
+use crate::{
+    error::Error,
+    process::{cargo, run as succeed},
+};
+
+const USAGE: &str = "usage: cargo xtask bench [codec|session|broker] [OPTIONS]";
 
 /// Runs the benchmark that the first argument names.
 pub(crate) fn run(args: &[String]) -> Result<(), Error> {
-    match args.first() {
-        None => Err(Error::new(USAGE)),
-        Some(name) => Err(Error::new(format!("there is no benchmark {name}\n{USAGE}"))),
+    let Some((name, args)) = args.split_first() else {
+        return Err(Error::new(USAGE));
+    };
+    match name.as_str() {
+        "broker" => broker::run(args),
+        "relay" => broker::relay(args),
+        _ => Err(Error::new(format!("there is no benchmark {name}\n{USAGE}"))),
+    }
+}
+
+/// Whether this program was built without optimisation.
+fn is_debug_build() -> bool {
+    cfg!(debug_assertions)
+}
+
+/// Runs the same benchmark in a release build of this program.
+fn again_in_release(bench: &str, args: &[String]) -> Result<(), Error> {
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--release", "--package", "xtask", "--", "bench", bench]);
+    succeed(command.args(args))
+}
+
+/// Builds a package of the workspace in release, into this program's target folder.
+fn build_release(package: &str) -> Result<(), Error> {
+    succeed(cargo().args(["build", "--quiet", "--release", "--package", package]))
+}
+
+/// The middle of the values; of two middles their mean; 0 of none.
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let above = values.get(values.len() / 2).copied().unwrap_or(0.0);
+    if values.len() % 2 == 1 {
+        above
+    } else {
+        let below = values.get((values.len() / 2).wrapping_sub(1)).copied().unwrap_or(0.0);
+        f64::midpoint(below, above)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(median([]), 0.0);
+        assert_eq!(median([3.0]), 3.0);
+        assert_eq!(median([9.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 9.0]), 3.0);
     }
 }

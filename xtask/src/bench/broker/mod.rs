@@ -1,0 +1,253 @@
+//! `cargo xtask bench broker`: what a delivered message costs a broker, beside other brokers.
+//!
+//! The load and the broker each have a core of their own. Every run has a fresh broker process;
+//! the brokers take turns row by row, and a figure is the median of the rounds.
+
+mod dial;
+mod flow;
+mod frame;
+mod latency;
+mod ledger;
+mod link;
+mod memory;
+mod meter;
+mod peers;
+mod process;
+mod relay;
+mod report;
+mod ring;
+mod rows;
+
+use std::fs;
+
+use serde_json::json;
+
+use self::{
+    meter::Cores,
+    peers::{PEERS, Peer, Program},
+    process::Broker,
+    report::{Outcome, Runs},
+    rows::{ROWS, Row},
+};
+use crate::{
+    bench,
+    error::Error,
+    process::{output, program},
+};
+
+const USAGE: &str = "usage: cargo xtask bench broker [--row NAME,..] [--broker NAME,..] \
+                     [--rounds N] [--quick] [--json FILE] [--cores LOAD,BROKER] [--list]";
+
+/// More than the connections of any row.
+const OPEN_FILES: u64 = 12_000;
+
+/// The relay that serves as floor; this command starts itself as `bench relay`.
+pub(super) fn relay(args: &[String]) -> Result<(), Error> {
+    if args.first().is_some_and(|arg| arg == "--version") {
+        println!("relay of xtask {}", env!("CARGO_PKG_VERSION"));
+        return Ok(());
+    }
+    relay::run()
+}
+
+/// Runs the rows that the arguments choose.
+pub(super) fn run(args: &[String]) -> Result<(), Error> {
+    let options = Options::parse(args)?;
+    if options.list {
+        for row in ROWS {
+            println!("{:<15} {}", row.name, row.title);
+        }
+        for peer in PEERS {
+            let installed = process::is_installed(peer);
+            println!("{:<17} {}", peer.name, if installed { "" } else { "not installed" });
+        }
+        return Ok(());
+    }
+    if bench::is_debug_build() {
+        // A load that is slower than the broker measures itself.
+        return bench::again_in_release("broker", args);
+    }
+    if options.peers.iter().any(|peer| matches!(peer.program, Program::Workspace(_))) {
+        bench::build_release("mqtt-broker-lite")?;
+    }
+    settle_on(options.cores.load)?;
+
+    let mut json = Vec::new();
+    let mut versions = serde_json::Map::new();
+    for peer in &options.peers {
+        if process::is_installed(peer) {
+            let version = process::version(peer)?;
+            println!("{:<17} {version}", peer.name);
+            versions.insert(peer.name.to_owned(), version.into());
+        }
+    }
+    println!(
+        "{} round(s), load on core {}, broker on core {}\n",
+        options.rounds, options.cores.load, options.cores.broker
+    );
+    print!("{}", report::heading());
+    for row in &options.rows {
+        let runs = measure(row, &options);
+        print!("{}", report::table(&runs));
+        json.extend(report::json(&runs));
+    }
+    if let Some(path) = &options.json {
+        let all = json!({
+            "rounds": options.rounds,
+            "quick": options.quick,
+            "brokers": versions,
+            "figures": json,
+        });
+        fs::write(path, format!("{all:#}\n")).map_err(|e| Error::from(e).context(path))?;
+    }
+    Ok(())
+}
+
+/// All rounds of one row, the brokers in turn.
+fn measure(row: &'static Row, options: &Options) -> Vec<Runs> {
+    let mut all: Vec<_> = options
+        .peers
+        .iter()
+        .map(|&peer| {
+            let outcome = match peer.skips.iter().find(|(skipped, _)| *skipped == row.name) {
+                Some((_, reason)) => Outcome::Without((*reason).to_owned()),
+                None if !process::is_installed(peer) => Outcome::Without("not installed".into()),
+                None => Outcome::Measured(Vec::new()),
+            };
+            Runs { row, peer, outcome }
+        })
+        .collect();
+    for _ in 0..options.rounds {
+        for runs in &mut all {
+            let Outcome::Measured(measured) = &mut runs.outcome else { continue };
+            let named = runs.peer.config_for(row.need);
+            let result = Broker::start(runs.peer, options.cores.broker, named)
+                .and_then(|broker| row.measure(runs.peer, &broker, options.cores, options.quick));
+            match result {
+                Ok(one) => measured.push(one),
+                // One failure is the broker's answer to this row; the others go on.
+                Err(error) => runs.outcome = Outcome::Without(format!("failed: {error}")),
+            }
+        }
+    }
+    all
+}
+
+/// Keeps this process on its core and lets it and its children open enough sockets.
+fn settle_on(core: usize) -> Result<(), Error> {
+    let pid = std::process::id().to_string();
+    output(program("taskset").args(["--cpu-list", "--pid", &core.to_string(), &pid]))?;
+    let limit = format!("--nofile={OPEN_FILES}:");
+    let limits = fs::read_to_string("/proc/self/limits")?;
+    let open_files = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    if open_files.is_some_and(|files| files < OPEN_FILES) {
+        output(program("prlimit").args(["--pid", &pid, &limit]))?;
+    }
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Options {
+    rows: Vec<&'static Row>,
+    peers: Vec<&'static Peer>,
+    rounds: usize,
+    quick: bool,
+    json: Option<String>,
+    cores: Cores,
+    list: bool,
+}
+
+impl Options {
+    fn parse(args: &[String]) -> Result<Self, Error> {
+        let mut options = Self {
+            rows: ROWS.iter().collect(),
+            peers: PEERS.iter().collect(),
+            rounds: 0,
+            quick: false,
+            json: None,
+            cores: Cores { load: 0, broker: 1 },
+            list: false,
+        };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            let mut value =
+                || args.next().ok_or_else(|| Error::new(format!("{arg} needs a value\n{USAGE}")));
+            match arg.as_str() {
+                "--row" => options.rows = named(value()?, "row", ROWS, |row| row.name)?,
+                "--broker" => options.peers = named(value()?, "broker", PEERS, |peer| peer.name)?,
+                "--rounds" => options.rounds = count(value()?)?,
+                "--json" => options.json = Some(value()?.clone()),
+                "--cores" => {
+                    let (load, broker) = value()?
+                        .split_once(',')
+                        .ok_or_else(|| Error::new("--cores takes two numbers: LOAD,BROKER"))?;
+                    options.cores = Cores { load: count(load)?, broker: count(broker)? };
+                }
+                "--quick" => options.quick = true,
+                "--list" => options.list = true,
+                _ => return Err(Error::new(format!("there is no option {arg}\n{USAGE}"))),
+            }
+        }
+        if options.rounds == 0 {
+            options.rounds = if options.quick { 1 } else { 3 };
+        }
+        Ok(options)
+    }
+}
+
+/// The items that a comma-separated list names, in the order of `all`.
+fn named<T>(
+    list: &str,
+    what: &str,
+    all: &'static [T],
+    name: fn(&T) -> &'static str,
+) -> Result<Vec<&'static T>, Error> {
+    let wanted: Vec<_> = list.split(',').collect();
+    for wanted in &wanted {
+        if !all.iter().any(|item| name(item) == *wanted) {
+            let names: Vec<_> = all.iter().map(name).collect();
+            let names = names.join(", ");
+            return Err(Error::new(format!("there is no {what} {wanted}; there are {names}")));
+        }
+    }
+    Ok(all.iter().filter(|item| wanted.contains(&name(item))).collect())
+}
+
+fn count(text: &str) -> Result<usize, Error> {
+    text.parse().map_err(|_| Error::new(format!("{text} is not a number")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, Error> {
+        let args: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+        Options::parse(&args)
+    }
+
+    #[test]
+    fn without_options_everything_is_measured_in_three_rounds() {
+        let options = parse("").unwrap();
+        assert_eq!((options.rows.len(), options.peers.len()), (ROWS.len(), PEERS.len()));
+        assert_eq!((options.rounds, options.quick), (3, false));
+    }
+
+    #[test]
+    fn a_list_chooses_rows_and_brokers_in_the_order_of_the_table() {
+        let options = parse("--row idle,q0-64 --broker mosquitto --quick").unwrap();
+        let rows: Vec<_> = options.rows.iter().map(|row| row.name).collect();
+        assert_eq!(rows, ["q0-64", "idle"]);
+        assert_eq!(options.rounds, 1);
+    }
+
+    #[test]
+    fn a_wrong_name_is_answered_with_the_right_ones() {
+        let error = parse("--row nothing").unwrap_err().to_string();
+        assert!(error.contains("q0-64"), "{error}");
+        assert!(parse("--rounds").unwrap_err().to_string().contains("usage"));
+    }
+}

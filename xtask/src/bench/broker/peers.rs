@@ -1,0 +1,131 @@
+//! The brokers that are compared, as data: how each is started, told its limits and found ready.
+
+use super::frame::Protocol;
+
+/// A broker.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// What the tables and `--broker` call it.
+    pub(super) name: &'static str,
+    /// The newest protocol that it speaks.
+    pub(super) protocol: Protocol,
+    /// Where the program is found.
+    pub(super) program: Program,
+    /// Its arguments; `{port}` and `{config}` are filled in.
+    pub(super) args: &'static [&'static str],
+    /// The arguments that make it print its version.
+    pub(super) version_args: &'static [&'static str],
+    /// Its configuration file; `{port}` is filled in.
+    pub(super) config: &'static str,
+    /// How it shows that it serves.
+    pub(super) ready: Ready,
+    /// What it needs for the rows that its own limits do not carry.
+    pub(super) named: &'static [NamedConfig],
+    /// The rows that it cannot run, each with the reason.
+    pub(super) skips: &'static [(&'static str, &'static str)],
+}
+
+/// Where a broker's program is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    /// A binary of this workspace, built by this command.
+    Workspace(&'static str),
+    /// A program that the machine has.
+    Installed(&'static str),
+    /// The relay of this program: what the machine allows without any MQTT.
+    Relay,
+}
+
+/// How a broker shows that it serves.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ready {
+    /// A line on standard output; the port that it picked follows this text.
+    Line(&'static str),
+    /// It answers a CONNECT on the port it was given.
+    Serves,
+}
+
+/// What a row asks of a broker beyond ordinary limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// 1,000 messages of 64 KiB queued for one session.
+    LongQueue,
+    /// 10,000 filters of one client.
+    ManyFilters,
+}
+
+/// A configuration with a name, printed beside the figures that were measured with it.
+#[derive(Debug)]
+pub(super) struct NamedConfig {
+    /// What it is for.
+    pub(super) need: Need,
+    /// What the tables call it.
+    pub(super) name: &'static str,
+    /// More arguments.
+    pub(super) args: &'static [&'static str],
+    /// More lines of the configuration file.
+    pub(super) config: &'static str,
+}
+
+impl Peer {
+    /// The named configuration that this broker needs for `need`.
+    pub(super) fn config_for(&self, need: Option<Need>) -> Option<&'static NamedConfig> {
+        self.named.iter().find(|named| Some(named.need) == need)
+    }
+}
+
+/// Every broker that can be compared, ours first.
+pub(super) const PEERS: &[Peer] = &[
+    Peer {
+        name: "mqtt-broker-lite",
+        protocol: Protocol::V5,
+        program: Program::Workspace("mqtt-broker-lite"),
+        args: &["--listen", "mqtt://127.0.0.1:0"],
+        version_args: &["--version"],
+        config: "",
+        ready: Ready::Line("listening on mqtt://127.0.0.1:"),
+        named: &[
+            NamedConfig {
+                need: Need::LongQueue,
+                name: "long-queue: 64 MiB queued a session",
+                args: &["--config", "{config}"],
+                config: "[limits]\nqueued_bytes_per_session = 67_108_864\n",
+            },
+            NamedConfig {
+                need: Need::ManyFilters,
+                name: "many-filters: 10,000 filters a client",
+                args: &["--config", "{config}"],
+                config: "[limits]\nfilters_per_client = 10_000\n",
+            },
+        ],
+        skips: &[],
+    },
+    Peer {
+        name: "mosquitto",
+        protocol: Protocol::V5,
+        program: Program::Installed("mosquitto"),
+        args: &["-c", "{config}"],
+        version_args: &["-h"],
+        config: "listener {port} 127.0.0.1\n\
+                 allow_anonymous true\n\
+                 persistence false\n\
+                 set_tcp_nodelay true\n\
+                 max_inflight_messages 0\n\
+                 max_queued_messages 0\n\
+                 log_type none\n",
+        ready: Ready::Serves,
+        named: &[],
+        skips: &[],
+    },
+    Peer {
+        name: "floor",
+        protocol: Protocol::V5,
+        program: Program::Relay,
+        args: &["bench", "relay"],
+        version_args: &["bench", "relay", "--version"],
+        config: "",
+        ready: Ready::Line("listening on mqtt://127.0.0.1:"),
+        named: &[],
+        skips: &[("filters", "it matches no wildcards"), ("retained", "it stores nothing")],
+    },
+];

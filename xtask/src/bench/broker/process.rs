@@ -1,0 +1,210 @@
+//! A process under measurement: started on its own core, watched through `/proc`, ended on drop.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    dial,
+    peers::{NamedConfig, Peer, Program, Ready},
+};
+use crate::error::Error;
+
+/// How long a broker may take until it serves.
+const START: Duration = Duration::from_secs(20);
+
+/// A broker that was started for one run.
+#[derive(Debug)]
+pub(super) struct Broker {
+    child: Child,
+    address: SocketAddr,
+    folder: PathBuf,
+}
+
+impl Broker {
+    /// Starts `peer` on `core` and waits until it serves.
+    pub(super) fn start(
+        peer: &'static Peer,
+        core: usize,
+        named: Option<&NamedConfig>,
+    ) -> Result<Self, Error> {
+        let port = match peer.ready {
+            Ready::Line(_) => 0,
+            Ready::Serves => free_port()?,
+        };
+        let folder = fresh_folder()?;
+        let text = format!("{}{}", peer.config, named.map_or("", |named| named.config));
+        let config = folder.join("broker.conf");
+        fs::write(&config, text.replace("{port}", &port.to_string()))?;
+
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", &core.to_string()]).arg(program(peer)?);
+        let named_args = named.map_or(&[][..], |named| named.args);
+        for arg in peer.args.iter().chain(named_args) {
+            let arg = arg.replace("{port}", &port.to_string());
+            command.arg(arg.replace("{config}", &config.display().to_string()));
+        }
+        let log = fs::File::create(folder.join("stderr"))?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).current_dir(&folder);
+        let child = command
+            .spawn()
+            .map_err(|error| Error::from(error).context(format!("starting {}", peer.name)))?;
+        let mut broker =
+            Self { child, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), folder };
+        broker.wait_until_ready(peer).map_err(|error| {
+            let log = fs::read_to_string(broker.folder.join("stderr")).unwrap_or_default();
+            error.context(format!("{} does not start: {}", peer.name, log.trim()))
+        })?;
+        Ok(broker)
+    }
+
+    fn wait_until_ready(&mut self, peer: &Peer) -> Result<(), Error> {
+        let stdout = self.child.stdout.take().ok_or_else(|| Error::new("no standard output"))?;
+        let (lines, arriving) = mpsc::channel();
+        // Goes on reading until the broker ends, so that a full pipe never blocks it.
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if lines.send(line).is_err() {
+                    continue;
+                }
+            }
+        });
+        let deadline = Instant::now() + START;
+        match peer.ready {
+            Ready::Line(prefix) => loop {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let line = arriving
+                    .recv_timeout(left)
+                    .map_err(|_| Error::new(format!("no line {prefix}PORT on standard output")))?;
+                if let Some(port) = line.strip_prefix(prefix) {
+                    let port = port.trim().trim_end_matches('/').parse().map_err(|_| {
+                        Error::new(format!("no port at the end of the ready line {line}"))
+                    })?;
+                    self.address.set_port(port);
+                    return Ok(());
+                }
+            },
+            Ready::Serves => loop {
+                match dial::connect(self.address, peer.protocol, "ready") {
+                    Ok(_) => return Ok(()),
+                    Err(error) if Instant::now() > deadline => return Err(error),
+                    Err(_) => thread::sleep(Duration::from_millis(20)),
+                }
+                if let Some(status) = self.child.try_wait()? {
+                    return Err(Error::new(format!("it ended with {status}")));
+                }
+            },
+        }
+    }
+
+    /// Where the broker listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// User and system time of all its threads.
+    pub(super) fn cpu(&self) -> Result<Duration, Error> {
+        cpu_of(&self.child.id().to_string())
+    }
+
+    /// Resident memory in bytes.
+    pub(super) fn resident(&self) -> Result<u64, Error> {
+        // `status` lags behind by a batch of pages on every core; the roll-up counts them.
+        let path = format!("/proc/{}/smaps_rollup", self.child.id());
+        let text = fs::read_to_string(&path).map_err(|e| Error::from(e).context(&path))?;
+        let kib = text
+            .lines()
+            .find_map(|line| line.strip_prefix("Rss:"))
+            .and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok())
+            .ok_or_else(|| Error::new(format!("no Rss in {path}")))?;
+        Ok(kib * 1024)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // A broker that ended by itself was reported by the row; there is nothing left to do.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+        let _removed = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// User and system time of all threads of the process `pid`, or of this one for `self`.
+pub(super) fn cpu_of(pid: &str) -> Result<Duration, Error> {
+    let folder = format!("/proc/{pid}/task");
+    let mut nanos = 0;
+    for task in fs::read_dir(&folder).map_err(|e| Error::from(e).context(&folder))? {
+        let path = task?.path().join("schedstat");
+        // A thread may end between the two reads.
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        nanos += text.split(' ').next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// How long the given cores were busy, with anything, since the machine started.
+pub(super) fn busy(cores: &[usize]) -> Result<Duration, Error> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let mut ticks = 0;
+    for core in cores {
+        let name = format!("cpu{core} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&name)).unwrap_or_default();
+        let columns: Vec<u64> = line.split(' ').map(|n| n.parse().unwrap_or(0)).collect();
+        // user, nice, system, then idle and waiting for a disk, then interrupts and stolen time.
+        ticks += columns.iter().take(3).chain(columns.iter().skip(5).take(3)).sum::<u64>();
+    }
+    Ok(Duration::from_millis(ticks * 10))
+}
+
+/// What a peer calls itself: the first line of its version output.
+pub(super) fn version(peer: &Peer) -> Result<String, Error> {
+    let output = Command::new(program(peer)?).args(peer.version_args).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().next().unwrap_or(peer.name).trim().to_owned())
+}
+
+/// Whether a peer can be started here.
+pub(super) fn is_installed(peer: &Peer) -> bool {
+    program(peer).is_ok()
+}
+
+fn program(peer: &Peer) -> Result<PathBuf, Error> {
+    match peer.program {
+        Program::Workspace(name) => Ok(beside_this_program()?.join(name)),
+        Program::Relay => Ok(std::env::current_exe()?),
+        Program::Installed(name) => std::env::var_os("PATH")
+            .map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
+            .unwrap_or_default()
+            .into_iter()
+            // Debian keeps servers where an ordinary user's PATH does not look.
+            .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/sbin")])
+            .map(|folder| folder.join(name))
+            .find(|path| path.is_file())
+            .ok_or_else(|| Error::new(format!("{name} is not installed"))),
+    }
+}
+
+/// The folder of this program's profile: Cargo puts the workspace's other programs there too.
+fn beside_this_program() -> Result<PathBuf, Error> {
+    let this = std::env::current_exe()?;
+    this.parent().map(Path::to_path_buf).ok_or_else(|| Error::new("this program has no folder"))
+}
+
+fn free_port() -> Result<u16, Error> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn fresh_folder() -> Result<PathBuf, Error> {
+    let name = format!("mqtt-bench-{}-{}", std::process::id(), free_port()?);
+    let folder = std::env::temp_dir().join(name);
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
