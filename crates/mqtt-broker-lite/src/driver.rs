@@ -1,0 +1,481 @@
+//! The loop of the broker's thread: it moves bytes between sockets and the broker, and decides
+//! nothing.
+//!
+//! One turn of the loop: wait for events; take commands; accept; read each socket that has
+//! something once and give it to the broker; pass the time; then settle: carry out what the
+//! broker asks for, and write what it has for each connection on its ready list, with one call
+//! for all that a turn has brought about. Sockets are registered once, for reading and writing,
+//! and events come on edges: a socket that could give or take more than it was asked for is
+//! remembered here.
+
+mod connection;
+mod linger;
+mod listeners;
+mod output;
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Token};
+use mqtt_session::{Broker, BrokerEvent, CloseCause, ConnectionId, PeerInfo, Time, TransmitBuf};
+
+use crate::config::Config;
+use crate::error::{BindError, ServerError};
+use crate::inbox::{Command, Inbox};
+use crate::listen::Address;
+use connection::{Connection, Connections, Marks};
+use linger::Lingering;
+use listeners::{Accepted, Listeners};
+use output::{Buffers, SHORT_MEANS_BLOCKED, Written, write};
+
+/// Bytes that one read takes at most, which is also what one connection may bring in one turn.
+const READ_AT_MOST: usize = 64 * 1024;
+/// Bytes read in one turn before what they brought about is written: a broker that reads on
+/// from many publishers would overflow the queue of a subscriber that only waits to be served.
+const READ_AHEAD: usize = 256 * 1024;
+/// Bytes that the broker is asked for with one call, and that a stuck connection holds.
+const WRITE_AT_MOST: usize = 64 * 1024;
+/// Room in the buffer of a stuck connection that is worth asking the broker for more. A peer that
+/// takes this much now and then is slow, but not stalled.
+const WORTH_FILLING: usize = 16 * 1024;
+/// Bytes written in one turn before sockets are read again.
+const WRITE_AHEAD: usize = 4 * 1024 * 1024;
+/// How long a peer may take to close its side once the broker is shutting down and the peer
+/// has everything.
+const SHUTDOWN_LINGER: Duration = Duration::from_millis(250);
+
+const EVENTS: usize = 1024;
+
+/// Tokens: connections have the number of their slot, sockets that linger the upper half of all
+/// numbers, listeners its end, the waker the very last one.
+const LINGERING: usize = usize::MAX / 2;
+const LISTENERS: usize = WAKER - 1 - u16::MAX as usize;
+const LAST_LISTENER: usize = WAKER - 1;
+const WAKER: usize = usize::MAX;
+
+/// Everything that the broker's thread owns.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    poll: Poll,
+    inbox: Arc<Inbox>,
+    origin: Instant,
+    /// The time of this turn.
+    now: Time,
+    broker: Broker,
+    listeners: Listeners,
+    connections: Connections,
+    /// Connections that may have something to read.
+    readable: VecDeque<ConnectionId>,
+    /// Connections whose peer has sent its last byte in this turn.
+    ended: Vec<ConnectionId>,
+    /// Whether the broker may have more to write than a turn takes.
+    unwritten: bool,
+    read_buffer: Box<[u8]>,
+    buffers: Buffers,
+    lingering: Lingering,
+    /// When to stop whatever the clients do; `None` while nobody asked to stop.
+    stopping: Option<Time>,
+    shutdown_timeout: Duration,
+    linger_timeout: Duration,
+}
+
+impl Driver {
+    /// Binds the listeners of `config`. Nothing is accepted before [`run`](Self::run).
+    pub(crate) fn bind(config: Config) -> Result<Self, BindError> {
+        let poll = Poll::new().map_err(BindError::Start)?;
+        let listeners = Listeners::bind(&config, poll.registry(), LAST_LISTENER)?;
+        let inbox = Inbox::new(poll.registry(), Token(WAKER)).map_err(BindError::Start)?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| BindError::Entropy(error.into()))?;
+        Ok(Self {
+            poll,
+            inbox: Arc::new(inbox),
+            origin: Instant::now(),
+            now: Time::ZERO,
+            broker: Broker::new(config.broker, seed),
+            listeners,
+            connections: Connections::default(),
+            readable: VecDeque::new(),
+            ended: Vec::new(),
+            unwritten: false,
+            read_buffer: vec![0; READ_AT_MOST].into_boxed_slice(),
+            buffers: Buffers::default(),
+            lingering: Lingering::new(LINGERING),
+            stopping: None,
+            shutdown_timeout: config.shutdown_timeout,
+            linger_timeout: config.linger_timeout,
+        })
+    }
+
+    /// The addresses that are listened on.
+    pub(crate) fn addresses(&self) -> Vec<Address> {
+        self.listeners.addresses()
+    }
+
+    /// The way to send commands.
+    pub(crate) fn inbox(&self) -> Arc<Inbox> {
+        Arc::clone(&self.inbox)
+    }
+
+    /// Serves until a command says to stop.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system cannot wait for events.
+    pub(crate) fn run(mut self) -> Result<(), ServerError> {
+        let mut events = Events::with_capacity(EVENTS);
+        loop {
+            match self.poll.poll(&mut events, self.timeout()) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(ServerError::Poll(error)),
+            }
+            self.now = Time::ZERO + self.origin.elapsed();
+            for event in &events {
+                self.handle_event(event);
+            }
+            self.turn();
+            if let Some(deadline) = self.stopping {
+                let done = self.connections.len() == 0 && self.lingering.is_empty();
+                if done || self.now >= deadline {
+                    tracing::info!(cut_off = self.connections.len(), "broker stopped");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// How long to wait for events; `None` is for ever.
+    fn timeout(&self) -> Option<Duration> {
+        if self.unwritten
+            || !self.readable.is_empty()
+            || self.listeners.has_more()
+            || self.lingering.has_more()
+        {
+            return Some(Duration::ZERO);
+        }
+        let next = [
+            self.broker.poll_timeout().map(|deadline| deadline.at),
+            self.listeners.next_deadline(),
+            self.lingering.next_deadline(),
+            self.buffers.next_deadline(),
+            self.stopping,
+        ];
+        next.into_iter().flatten().min().map(|at| at.duration_since(self.now))
+    }
+
+    fn handle_event(&mut self, event: &Event) {
+        match event.token().0 {
+            WAKER => {
+                for command in self.inbox.take() {
+                    self.handle_command(command);
+                }
+            }
+            listener @ LISTENERS..=LAST_LISTENER => {
+                self.listeners.handle_event(LAST_LISTENER - listener);
+            }
+            LINGERING.. => self.lingering.handle_event(event.token()),
+            slot => self.handle_socket(slot, event),
+        }
+    }
+
+    fn handle_socket(&mut self, slot: usize, event: &Event) {
+        // The event may be one of the connection that had the slot before: a read or a write too
+        // many does no harm.
+        let Some(connection) = self.connections.in_slot(slot) else { return };
+        let id = connection.id;
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            connection.marks.set(Marks::READABLE);
+            if event.is_read_closed() || event.is_error() {
+                connection.marks.set(Marks::READ_CLOSED);
+            }
+            enqueue(connection, &mut self.readable);
+        }
+        if event.is_writable() && connection.held.is_some() {
+            self.write_held(id);
+        }
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        match command {
+            Command::Stop if self.stopping.is_none() => {
+                tracing::info!(connections = self.connections.len(), "broker is stopping");
+                self.stopping = Some(self.now + self.shutdown_timeout);
+                self.linger_timeout = self.linger_timeout.min(SHUTDOWN_LINGER);
+                self.listeners.close();
+                self.broker.shutdown(self.now);
+            }
+            Command::Stop => {}
+        }
+    }
+
+    /// Everything between two waits.
+    fn turn(&mut self) {
+        self.accept();
+        self.lingering.go_on(&mut self.read_buffer);
+        self.read();
+        self.handle_timeouts();
+        self.settle();
+        if !self.ended.is_empty() {
+            // Answers to a peer's last packets are written before the broker hears of the end.
+            for id in mem::take(&mut self.ended) {
+                self.broker.handle_eof(id, self.now);
+            }
+            self.settle();
+        }
+    }
+
+    fn accept(&mut self) {
+        let mut accepted = Vec::new();
+        self.listeners.accept(self.now, |connection| accepted.push(connection));
+        for connection in accepted {
+            self.open(connection);
+        }
+    }
+
+    fn open(&mut self, accepted: Accepted) {
+        let Accepted { mut stream, peer, listener } = accepted;
+        let info = PeerInfo { address: Some(peer), listener, identity: None };
+        let id = match self.broker.open(self.now, info) {
+            Ok(id) => id,
+            Err(refused) => {
+                tracing::debug!(%peer, %refused, "connection refused");
+                return;
+            }
+        };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let ready = stream
+            .set_nodelay(true)
+            .and_then(|()| self.poll.registry().register(&mut stream, Token(id.slot()), interest));
+        match ready {
+            Ok(()) => {
+                tracing::trace!(%peer, ?id, "connection accepted");
+                self.connections.insert(Connection::new(id, stream));
+            }
+            Err(error) => {
+                tracing::debug!(%peer, %error, "connection lost while it was accepted");
+                self.broker.handle_eof(id, self.now);
+            }
+        }
+    }
+
+    /// Reads each connection that may have something once.
+    fn read(&mut self) {
+        let mut unsettled = 0;
+        for _ in 0..self.readable.len() {
+            let Some(id) = self.readable.pop_front() else { break };
+            unsettled += self.read_one(id);
+            if unsettled >= READ_AHEAD {
+                unsettled = 0;
+                self.settle();
+            }
+        }
+    }
+
+    /// Reads `id` once and gives what came to the broker; returns how much that was.
+    fn read_one(&mut self, id: ConnectionId) -> usize {
+        let Some(connection) = self.connections.find(id) else { return 0 };
+        connection.marks.clear(Marks::QUEUED);
+        if connection.marks.has(Marks::ENDED) || !connection.marks.has(Marks::READABLE) {
+            return 0;
+        }
+        // What was not read stays marked: the broker says when to go on.
+        if !self.broker.accepts_input(id) {
+            return 0;
+        }
+        match connection.stream.read(&mut self.read_buffer) {
+            Ok(count) if count > 0 => {
+                let drained = count < self.read_buffer.len()
+                    && SHORT_MEANS_BLOCKED
+                    && !connection.marks.has(Marks::READ_CLOSED);
+                if drained {
+                    connection.marks.clear(Marks::READABLE);
+                } else {
+                    enqueue(connection, &mut self.readable);
+                }
+                let input = self.read_buffer.get(..count).unwrap_or_default();
+                self.broker.handle_input(id, self.now, input);
+                count
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                enqueue(connection, &mut self.readable);
+                0
+            }
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock
+                    && !connection.marks.has(Marks::WRITE_FAILED) =>
+            {
+                connection.marks.clear(Marks::READABLE | Marks::READ_CLOSED);
+                0
+            }
+            end => {
+                if let Err(error) = end {
+                    tracing::debug!(?id, %error, "connection lost");
+                    connection.marks.set(Marks::WRITE_FAILED);
+                }
+                connection.marks.set(Marks::ENDED);
+                self.ended.push(id);
+                0
+            }
+        }
+    }
+
+    fn handle_timeouts(&mut self) {
+        if self.broker.poll_timeout().is_some_and(|deadline| deadline.at <= self.now) {
+            self.broker.handle_timeout(self.now);
+        }
+        self.lingering.handle_timeout(self.now);
+        self.buffers.handle_timeout(self.now);
+    }
+
+    /// Carries out what the broker asks for, until it asks for nothing or has written enough for
+    /// this turn.
+    fn settle(&mut self) {
+        let mut written = 0;
+        self.unwritten = false;
+        loop {
+            while let Some(event) = self.broker.poll_event() {
+                self.handle_broker_event(event);
+            }
+            let Some(id) = self.broker.poll_ready() else { return };
+            written += self.write_out(id);
+            if written >= WRITE_AHEAD {
+                self.unwritten = true;
+                return;
+            }
+        }
+    }
+
+    fn handle_broker_event(&mut self, event: BrokerEvent) {
+        match event {
+            BrokerEvent::Resume(id) => {
+                if let Some(connection) = self.connections.find(id)
+                    && connection.marks.has(Marks::READABLE)
+                {
+                    enqueue(connection, &mut self.readable);
+                }
+            }
+            BrokerEvent::Closed { id, cause } => {
+                tracing::info!(?id, ?cause, "connection closed");
+                if let Some(connection) = self.connections.remove(id) {
+                    self.close(connection, cause);
+                }
+            }
+            BrokerEvent::Connected { id, client_id, session_present } => {
+                // The debug form escapes what a client may have put into its name.
+                tracing::info!(?id, ?client_id, session_present, "client connected");
+            }
+            _ => {}
+        }
+    }
+
+    /// Closes a socket that the broker has no more use for.
+    fn close(&mut self, connection: Connection, cause: CloseCause) {
+        let Connection { stream, marks, held, .. } = connection;
+        let ended = marks.has(Marks::ENDED);
+        // A peer that was told nothing, or has said goodbye, misses nothing.
+        let may_miss_something = marks.has(Marks::WROTE)
+            && !ended
+            && !matches!(cause, CloseCause::Disconnected(_));
+        if !marks.has(Marks::WRITE_FAILED) && (held.is_some() || may_miss_something) {
+            self.lingering.add(
+                self.poll.registry(),
+                stream,
+                held,
+                ended,
+                self.now + self.linger_timeout,
+                &mut self.read_buffer,
+            );
+        }
+    }
+
+    /// Writes what the broker has for `id`; returns how much it had.
+    fn write_out(&mut self, id: ConnectionId) -> usize {
+        let out = self.buffers.at_hand();
+        let Some(connection) = self.connections.find(id) else {
+            // Its socket failed before it was stored: what the broker says goes nowhere.
+            self.broker.poll_transmit(id, self.now, out, WRITE_AT_MOST);
+            out.reset(usize::MAX);
+            return 0;
+        };
+        if let Some(held) = &mut connection.held {
+            // An event tells when the socket takes more. Until then the broker fills the buffer
+            // up, and keeps to itself what does not fit.
+            return fill(&mut self.broker, id, self.now, held);
+        }
+        self.broker.poll_transmit(id, self.now, out, WRITE_AT_MOST);
+        let length = out.len();
+        self.buffers.note(self.now, length);
+        let out = self.buffers.at_hand();
+        if length == 0 {
+            return 0;
+        }
+        if connection.marks.has(Marks::WRITE_FAILED) {
+            out.reset(usize::MAX);
+            return length;
+        }
+        connection.marks.set(Marks::WROTE);
+        match write(&connection.stream, out) {
+            Written::All => {}
+            Written::Blocked => connection.held = Some(self.buffers.keep()),
+            Written::Failed(error) => {
+                tracing::debug!(?id, %error, "connection lost");
+                out.reset(usize::MAX);
+                write_failed(connection, &mut self.readable);
+            }
+        }
+        length
+    }
+
+    /// Writes what a socket did not take before, and more if it takes all of that.
+    fn write_held(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.find(id) else { return };
+        let Some(mut held) = connection.held.take() else { return };
+        match write(&connection.stream, &mut held) {
+            Written::Blocked => {
+                fill(&mut self.broker, id, self.now, &mut held);
+                connection.held = Some(held);
+                return;
+            }
+            Written::All => {}
+            Written::Failed(error) => {
+                tracing::debug!(?id, %error, "connection lost");
+                write_failed(connection, &mut self.readable);
+            }
+        }
+        self.buffers.give_back(self.now, *held);
+        self.write_out(id);
+    }
+}
+
+/// Lets the broker fill up the buffer of a stuck connection, if there is room worth the call;
+/// returns how much came.
+fn fill(broker: &mut Broker, id: ConnectionId, now: Time, held: &mut TransmitBuf) -> usize {
+    let before = held.len();
+    match WRITE_AT_MOST.checked_sub(before) {
+        Some(room) if room >= WORTH_FILLING => {
+            broker.poll_transmit(id, now, held, room);
+            held.len() - before
+        }
+        _ => 0,
+    }
+}
+
+/// Puts `connection` into the queue of those to be read, once.
+fn enqueue(connection: &mut Connection, readable: &mut VecDeque<ConnectionId>) {
+    if !connection.marks.has(Marks::QUEUED) {
+        connection.marks.set(Marks::QUEUED);
+        readable.push_back(connection.id);
+    }
+}
+
+/// Notes that nothing can be written any more. What the peer sent before is still read: it may
+/// have published and left.
+fn write_failed(connection: &mut Connection, readable: &mut VecDeque<ConnectionId>) {
+    connection.marks.set(Marks::WRITE_FAILED | Marks::READABLE);
+    enqueue(connection, readable);
+}

@@ -1,0 +1,208 @@
+//! Sockets that listen: binding them, and accepting in batches without ever spinning.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use mqtt_session::Time;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::Config;
+use crate::error::BindError;
+use crate::listen::{Address, Listen};
+
+/// Connections that the kernel completes and keeps for us until they are accepted.
+const BACKLOG: i32 = 1024;
+/// Connections that are accepted in one turn, so that a storm of them does not keep the others
+/// waiting.
+const BATCH: usize = 128;
+/// How long accepting rests when the system has no descriptor or memory for another connection.
+const REST: Duration = Duration::from_millis(100);
+/// How long the log is spared the next message about it.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Everything a server listens on.
+#[derive(Debug, Default)]
+pub(super) struct Listeners {
+    all: Vec<Listener>,
+    /// Accepting rests until then.
+    resting: Option<Time>,
+    /// Rests so far.
+    rests: u64,
+    /// Until then, rests are not logged.
+    quiet: Option<Time>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    /// Connections may be waiting.
+    waiting: bool,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// Which listener it came by, counted from 0 in the order of the addresses.
+    pub(super) listener: u16,
+}
+
+impl Listeners {
+    /// Binds every listener of `config` and resolves names, which may take time. The listener
+    /// that stands first shows its events with `last_token`, the next with the token before it.
+    pub(super) fn bind(
+        config: &Config,
+        registry: &Registry,
+        last_token: usize,
+    ) -> Result<Self, BindError> {
+        let mut listeners = Self::default();
+        for listen in &config.listeners {
+            for mut listener in bind_one(listen, config.allow_anonymous)? {
+                let token = Token(last_token - listeners.all.len());
+                registry
+                    .register(&mut listener.socket, token, Interest::READABLE)
+                    .map_err(BindError::Start)?;
+                listeners.all.push(listener);
+            }
+        }
+        if listeners.all.is_empty() {
+            return Err(BindError::NoListener);
+        }
+        Ok(listeners)
+    }
+
+    /// The addresses that are listened on.
+    pub(super) fn addresses(&self) -> Vec<Address> {
+        self.all.iter().map(|listener| Address::Tcp(listener.address)).collect()
+    }
+
+    /// Notes that the listener with this `index` has connections waiting.
+    pub(super) fn handle_event(&mut self, index: usize) {
+        if let Some(listener) = self.all.get_mut(index) {
+            listener.waiting = true;
+        }
+    }
+
+    /// Passes waiting connections to `take`, at most a batch of them.
+    pub(super) fn accept(&mut self, now: Time, mut take: impl FnMut(Accepted)) {
+        if self.resting.is_some_and(|until| now < until) {
+            return;
+        }
+        self.resting = None;
+        let mut left = BATCH;
+        for (index, listener) in self.all.iter_mut().enumerate() {
+            while listener.waiting && left > 0 {
+                left -= 1;
+                match listener.socket.accept() {
+                    Ok((stream, peer)) => {
+                        let listener = u16::try_from(index).unwrap_or(u16::MAX);
+                        take(Accepted { stream, peer, listener });
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        listener.waiting = false;
+                    }
+                    // The peer gave up while it waited, or a signal came: the next may be fine.
+                    Err(error) if is_of_one_connection(&error) => {}
+                    Err(error) => {
+                        self.rests += 1;
+                        self.resting = Some(now + REST);
+                        if self.quiet.is_none_or(|until| until <= now) {
+                            self.quiet = Some(now + QUIET);
+                            tracing::warn!(
+                                %error,
+                                listener = %Address::Tcp(listener.address),
+                                rests = self.rests,
+                                "cannot accept connections; trying again every {REST:?}"
+                            );
+                        }
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether connections may be waiting that could be accepted at once.
+    pub(super) fn has_more(&self) -> bool {
+        self.resting.is_none() && self.all.iter().any(|listener| listener.waiting)
+    }
+
+    /// When a rest ends.
+    pub(super) const fn next_deadline(&self) -> Option<Time> {
+        self.resting
+    }
+
+    /// Listens no more.
+    pub(super) fn close(&mut self) {
+        *self = Self::default();
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// Binds every address that the host of `listen` has.
+fn bind_one(listen: &Listen, allow_anonymous: bool) -> Result<Vec<Listener>, BindError> {
+    let Listen::Tcp { host, port } = listen;
+    let mut addresses: Vec<SocketAddr> = (host.as_str(), *port)
+        .to_socket_addrs()
+        .map_err(|source| BindError::Resolve { listen: listen.clone(), source })?
+        .collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+
+    let refused = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
+    if let Some(&address) = refused
+        && !allow_anonymous
+    {
+        return Err(BindError::AnonymousBeyondLoopback { listen: listen.clone(), address });
+    }
+
+    let mut bound = Vec::new();
+    let mut unavailable = None;
+    for address in addresses {
+        match bind_address(address) {
+            Ok(listener) => bound.push(listener),
+            // A name may well have an IPv6 address on a machine without IPv6.
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                unavailable = Some(error);
+            }
+            Err(source) => return Err(BindError::Listen { listen: listen.clone(), source }),
+        }
+    }
+    match unavailable {
+        Some(source) if bound.is_empty() => {
+            Err(BindError::Listen { listen: listen.clone(), source })
+        }
+        _ => Ok(bound),
+    }
+}
+
+fn bind_address(address: SocketAddr) -> io::Result<Listener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // On Unix this lets a broker start again at once; on Windows it would let anyone take the
+    // port away.
+    if cfg!(unix) {
+        socket.set_reuse_address(true)?;
+    }
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let socket = TcpListener::from_std(socket.into());
+    let address = socket.local_addr()?;
+    Ok(Listener { socket, address, waiting: false })
+}

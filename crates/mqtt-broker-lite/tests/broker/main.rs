@@ -1,0 +1,19 @@
+//! The broker as its users meet it: over sockets, as a library and as a program.
+//!
+//! The clients here are sockets and bytes written by hand, so that nothing of this project but
+//! the broker itself is under test.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test states what must hold; there a failed expectation is the point"
+)]
+
+mod binary;
+mod client;
+mod hostile;
+mod life;
+mod mosquitto;
+mod serving;
