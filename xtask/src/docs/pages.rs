@@ -91,63 +91,79 @@ fn resolve(page: &Path, target: &str) -> PathBuf {
 /// The links to files, with their lines, outside blocks of code.
 fn links(text: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
-    for (number, line) in outside_code(text) {
-        for (at, mark) in line.match_indices("](") {
-            let target = line.get(at + mark.len()..).and_then(|rest| rest.split(')').next());
+    for line in lines(text).into_iter().filter(|line| line.language.is_none()) {
+        for (at, mark) in line.text.match_indices("](") {
+            let target = line.text.get(at + mark.len()..).and_then(|rest| rest.split(')').next());
             let Some(target) = target.and_then(|target| target.split('#').next()) else { continue };
             let is_elsewhere = target.contains("://") || target.starts_with("mailto:");
             if !target.is_empty() && !is_elsewhere {
-                found.push((number, target));
+                found.push((line.number, target));
             }
         }
     }
     found
 }
 
-/// Blocks of Rust with code of their own: no compiler reads it.
+/// Lines of Rust in a page that are not included from a file: no compiler reads them.
 fn sample_faults(text: &str) -> Vec<(usize, &'static str)> {
-    let mut faults = Vec::new();
-    let mut in_rust = false;
-    let mut in_block = false;
-    for (number, line) in numbered(text) {
-        if let Some(info) = line.trim_start().strip_prefix("```") {
-            in_block = !in_block;
-            let language = info.split(|c: char| !c.is_alphanumeric()).next();
-            in_rust = in_block && matches!(language, Some("rust" | "rs"));
-        } else if in_rust && !line.trim().is_empty() && !line.trim_start().starts_with("{{#") {
-            faults.push((number, "a sample of Rust that no compiler reads"));
-            in_rust = false;
-        }
-    }
-    faults
+    lines(text)
+        .into_iter()
+        .filter(|line| matches!(line.language, Some("rust" | "rs")))
+        .filter(|line| !line.text.trim().is_empty() && !line.text.trim().starts_with("{{#"))
+        .map(|line| (line.number, "a sample of Rust that no compiler reads"))
+        .collect()
 }
 
 /// Includes of a part of a file: line, path and the part's name.
 fn anchored_includes(text: &str) -> Vec<(usize, &str, &str)> {
     let mut found = Vec::new();
-    for (number, line) in numbered(text) {
-        let Some((_, include)) = line.split_once("include ") else { continue };
+    for line in lines(text) {
+        // A backslash in front shows the include instead of following it.
+        if line.text.contains("\\{{") {
+            continue;
+        }
+        let Some((_, include)) = line.text.split_once("include ") else { continue };
         let Some((include, _)) = include.split_once("}}") else { continue };
-        let mut parts = include.trim().splitn(2, ':');
-        let (Some(path), Some(anchor)) = (parts.next(), parts.next()) else { continue };
+        let Some((path, anchor)) = include.trim().split_once(':') else { continue };
         if anchor.starts_with(|first: char| first.is_alphabetic()) {
-            found.push((number, path, anchor));
+            found.push((line.number, path, anchor));
         }
     }
     found
 }
 
-fn outside_code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut in_code = false;
-    numbered(text).filter(move |(_, line)| {
-        let is_fence = line.trim_start().starts_with("```");
-        in_code ^= is_fence;
-        !in_code && !is_fence
-    })
+/// A line of a page that is no fence around a block of code.
+#[derive(Debug)]
+struct Line<'a> {
+    /// Counted from 1.
+    number: usize,
+    text: &'a str,
+    /// Inside a block, its language; it may be empty.
+    language: Option<&'a str>,
 }
 
-fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines().enumerate().map(|(index, line)| (index + 1, line))
+fn lines(text: &str) -> Vec<Line<'_>> {
+    let mut lines = Vec::new();
+    // The marks that the block began with, and its language.
+    let mut block: Option<(usize, &str)> = None;
+    for (index, text) in text.lines().enumerate() {
+        let trimmed = text.trim();
+        let after = trimmed.trim_start_matches('`');
+        let marks = trimmed.len() - after.len();
+        block = match block {
+            Some((open, _)) if marks >= open && after.is_empty() => None,
+            None if marks >= 3 => {
+                let language = after.split(|c: char| !c.is_alphanumeric()).next();
+                Some((marks, language.unwrap_or_default()))
+            }
+            _ => {
+                let language = block.map(|(_, language)| language);
+                lines.push(Line { number: index + 1, text, language });
+                block
+            }
+        };
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -176,12 +192,14 @@ mod tests {
         let included = "```rust\n{{#rustdoc_include ../examples/a.rs}}\n```\n";
         assert_eq!(sample_faults(included), []);
         assert_eq!(sample_faults("```toml\na = 1\n```\nfn main() {}\n"), []);
+        assert_eq!(sample_faults("````text\n```rust\nfn main() {}\n```\n````\n"), []);
     }
 
     #[test]
     fn the_part_of_an_include_is_found() {
         let text = "{{#include a.rs:loop}}\n{{#include a.rs:3:5}}\n{{#include a.rs}}\n";
         assert_eq!(anchored_includes(text), [(1, "a.rs", "loop")]);
+        assert_eq!(anchored_includes(r"\{{#include a.rs:shown}}"), []);
     }
 
     #[test]
