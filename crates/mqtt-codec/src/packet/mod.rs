@@ -1,0 +1,275 @@
+//! The fifteen packets, one file each, and the enum over them.
+//!
+//! Each file has the same order: the struct, building, decoding, encoding, conversions.
+
+mod ack;
+mod auth;
+mod connack;
+mod connect;
+mod disconnect;
+mod encode;
+mod filters;
+mod forward;
+mod publish;
+mod reasons;
+mod suback;
+mod subscribe;
+mod unsuback;
+mod unsubscribe;
+mod will;
+
+use alloc::vec::Vec;
+use core::fmt;
+
+pub use ack::{PubAck, PubComp, PubRec, PubRel};
+pub use auth::Auth;
+pub use connack::ConnAck;
+pub use connect::{Connect, ConnectOptions};
+pub use disconnect::Disconnect;
+pub use filters::Filters;
+pub use forward::Forward;
+pub use publish::Publish;
+pub use reasons::Reasons;
+pub use suback::SubAck;
+pub use subscribe::{
+    InvalidSubscriptionOptions, RetainHandling, Subscribe, SubscriptionOptions, Subscriptions,
+};
+pub use unsuback::UnsubAck;
+pub use unsubscribe::Unsubscribe;
+pub use will::Will;
+
+use crate::error::{DecodeError, EncodeError};
+use crate::frame::FixedHeader;
+use crate::reader::Reader;
+
+/// The types of packets, with their numbers in the fixed header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum PacketType {
+    /// A client asks for a connection.
+    Connect = 1,
+    /// A server answers it.
+    ConnAck = 2,
+    /// A message.
+    Publish = 3,
+    /// The answer to a message of QoS 1.
+    PubAck = 4,
+    /// The answer to a message of QoS 2, step one.
+    PubRec = 5,
+    /// Step two, from the sender of the message.
+    PubRel = 6,
+    /// Step three, from its receiver.
+    PubComp = 7,
+    /// A client subscribes.
+    Subscribe = 8,
+    /// A server answers it.
+    SubAck = 9,
+    /// A client ends subscriptions.
+    Unsubscribe = 10,
+    /// A server answers it.
+    UnsubAck = 11,
+    /// A client shows that it is there.
+    PingReq = 12,
+    /// A server answers it.
+    PingResp = 13,
+    /// One side ends the connection.
+    Disconnect = 14,
+    /// A step of enhanced authentication.
+    Auth = 15,
+}
+
+impl PacketType {
+    /// Every type, in the order of the numbers.
+    pub const ALL: &'static [Self] = &[
+        Self::Connect,
+        Self::ConnAck,
+        Self::Publish,
+        Self::PubAck,
+        Self::PubRec,
+        Self::PubRel,
+        Self::PubComp,
+        Self::Subscribe,
+        Self::SubAck,
+        Self::Unsubscribe,
+        Self::UnsubAck,
+        Self::PingReq,
+        Self::PingResp,
+        Self::Disconnect,
+        Self::Auth,
+    ];
+
+    /// The type of a number; `None` for 0 and for what does not fit into four bits.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|packet_type| *packet_type as u8 == number)
+    }
+
+    /// The name in the standard, in capitals.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "CONNECT",
+            Self::ConnAck => "CONNACK",
+            Self::Publish => "PUBLISH",
+            Self::PubAck => "PUBACK",
+            Self::PubRec => "PUBREC",
+            Self::PubRel => "PUBREL",
+            Self::PubComp => "PUBCOMP",
+            Self::Subscribe => "SUBSCRIBE",
+            Self::SubAck => "SUBACK",
+            Self::Unsubscribe => "UNSUBSCRIBE",
+            Self::UnsubAck => "UNSUBACK",
+            Self::PingReq => "PINGREQ",
+            Self::PingResp => "PINGRESP",
+            Self::Disconnect => "DISCONNECT",
+            Self::Auth => "AUTH",
+        }
+    }
+}
+
+impl fmt::Display for PacketType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A packet of any type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packet<'a> {
+    /// A client asks for a connection.
+    Connect(Connect<'a>),
+    /// A server answers it.
+    ConnAck(ConnAck<'a>),
+    /// A message.
+    Publish(Publish<'a>),
+    /// The answer to a message of QoS 1.
+    PubAck(PubAck<'a>),
+    /// The answer to a message of QoS 2, step one.
+    PubRec(PubRec<'a>),
+    /// Step two, from the sender of the message.
+    PubRel(PubRel<'a>),
+    /// Step three, from its receiver.
+    PubComp(PubComp<'a>),
+    /// A client subscribes.
+    Subscribe(Subscribe<'a>),
+    /// A server answers it.
+    SubAck(SubAck<'a>),
+    /// A client ends subscriptions.
+    Unsubscribe(Unsubscribe<'a>),
+    /// A server answers it.
+    UnsubAck(UnsubAck<'a>),
+    /// A client shows that it is there.
+    PingReq,
+    /// A server answers it.
+    PingResp,
+    /// One side ends the connection.
+    Disconnect(Disconnect<'a>),
+    /// A step of enhanced authentication.
+    Auth(Auth<'a>),
+}
+
+/// Decodes the body behind a fixed header.
+#[inline]
+pub(crate) fn decode<'a>(header: &FixedHeader, body: &'a [u8]) -> Result<Packet<'a>, DecodeError> {
+    let packet_type = header.packet_type;
+    let reader = Reader::new(body, header.packet_len, packet_type);
+    match packet_type {
+        PacketType::Connect => Connect::decode(reader).map(Packet::Connect),
+        PacketType::ConnAck => ConnAck::decode(reader).map(Packet::ConnAck),
+        PacketType::Publish => Publish::decode(header.first, reader).map(Packet::Publish),
+        PacketType::PubAck => PubAck::decode(reader).map(Packet::PubAck),
+        PacketType::PubRec => PubRec::decode(reader).map(Packet::PubRec),
+        PacketType::PubRel => PubRel::decode(reader).map(Packet::PubRel),
+        PacketType::PubComp => PubComp::decode(reader).map(Packet::PubComp),
+        PacketType::Subscribe => Subscribe::decode(reader).map(Packet::Subscribe),
+        PacketType::SubAck => SubAck::decode(reader).map(Packet::SubAck),
+        PacketType::Unsubscribe => Unsubscribe::decode(reader).map(Packet::Unsubscribe),
+        PacketType::UnsubAck => UnsubAck::decode(reader).map(Packet::UnsubAck),
+        PacketType::PingReq => Ok(Packet::PingReq),
+        PacketType::PingResp => Ok(Packet::PingResp),
+        PacketType::Disconnect => Disconnect::decode(reader).map(Packet::Disconnect),
+        PacketType::Auth => Auth::decode(reader).map(Packet::Auth),
+    }
+}
+
+impl Packet<'_> {
+    /// The type of the packet.
+    #[must_use]
+    pub const fn packet_type(&self) -> PacketType {
+        match self {
+            Self::Connect(_) => PacketType::Connect,
+            Self::ConnAck(_) => PacketType::ConnAck,
+            Self::Publish(_) => PacketType::Publish,
+            Self::PubAck(_) => PacketType::PubAck,
+            Self::PubRec(_) => PacketType::PubRec,
+            Self::PubRel(_) => PacketType::PubRel,
+            Self::PubComp(_) => PacketType::PubComp,
+            Self::Subscribe(_) => PacketType::Subscribe,
+            Self::SubAck(_) => PacketType::SubAck,
+            Self::Unsubscribe(_) => PacketType::Unsubscribe,
+            Self::UnsubAck(_) => PacketType::UnsubAck,
+            Self::PingReq => PacketType::PingReq,
+            Self::PingResp => PacketType::PingResp,
+            Self::Disconnect(_) => PacketType::Disconnect,
+            Self::Auth(_) => PacketType::Auth,
+        }
+    }
+
+    /// Appends the packet, in the shortest form that the standard has for it.
+    ///
+    /// `max_packet_size` is the Maximum Packet Size of the receiver, `u32::MAX` if it set none.
+    /// Where the standard allows it, first the Reason String and then the User Properties are left
+    /// out to keep to it.
+    ///
+    /// # Errors
+    ///
+    /// Why the packet cannot be sent; `out` is unchanged then.
+    pub fn encode(&self, out: &mut Vec<u8>, max_packet_size: u32) -> Result<(), EncodeError> {
+        match self {
+            Self::Connect(packet) => packet.encode(out, max_packet_size),
+            Self::ConnAck(packet) => packet.encode(out, max_packet_size),
+            Self::Publish(packet) => packet.encode(out, max_packet_size),
+            Self::PubAck(packet) => packet.encode(out, max_packet_size),
+            Self::PubRec(packet) => packet.encode(out, max_packet_size),
+            Self::PubRel(packet) => packet.encode(out, max_packet_size),
+            Self::PubComp(packet) => packet.encode(out, max_packet_size),
+            Self::Subscribe(packet) => packet.encode(out, max_packet_size),
+            Self::SubAck(packet) => packet.encode(out, max_packet_size),
+            Self::Unsubscribe(packet) => packet.encode(out, max_packet_size),
+            Self::UnsubAck(packet) => packet.encode(out, max_packet_size),
+            Self::PingReq => encode::ping(0xC0, out, max_packet_size),
+            Self::PingResp => encode::ping(0xD0, out, max_packet_size),
+            Self::Disconnect(packet) => packet.encode(out, max_packet_size),
+            Self::Auth(packet) => packet.encode(out, max_packet_size),
+        }
+    }
+}
+
+/// Lets a packet of one type be used as a packet of any type.
+macro_rules! into_packet {
+    ($($packet:ident),+) => {
+        $(impl<'a> From<$packet<'a>> for Packet<'a> {
+            fn from(packet: $packet<'a>) -> Self {
+                Self::$packet(packet)
+            }
+        })+
+    };
+}
+into_packet!(
+    Connect,
+    ConnAck,
+    Publish,
+    PubAck,
+    PubRec,
+    PubRel,
+    PubComp,
+    Subscribe,
+    SubAck,
+    Unsubscribe,
+    UnsubAck,
+    Disconnect,
+    Auth
+);
+
+// A packet is passed and returned by value: 72 bytes and less keep the short ones cheap.
+const _: () = assert!(size_of::<Packet<'_>>() <= 72);
