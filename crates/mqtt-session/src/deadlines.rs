@@ -40,6 +40,11 @@ impl<K: Copy + Ord> Deadlines<K> {
         self.armed.first().map(|entry| entry.0)
     }
 
+    /// The earliest deadline and its key.
+    pub(crate) fn peek(&self) -> Option<(u64, K)> {
+        self.armed.first().map(|entry| (entry.0, entry.1))
+    }
+
     /// Takes the earliest deadline if it is not after `now`, and returns its key. Its handle is
     /// dead then.
     pub(crate) fn pop_due(&mut self, now: u64) -> Option<K> {

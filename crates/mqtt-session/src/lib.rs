@@ -1,12 +1,25 @@
 //! The protocol of MQTT 5 without I/O: client and broker state machines.
 
+mod broker;
+mod client;
 mod deadlines;
+mod entropy;
 mod exchange;
 mod index;
 mod retained;
 mod time;
 mod transmit;
 
+pub use broker::{
+    Broker, BrokerConfig, BrokerEvent, BrokerLimits, CloseCause, ConnectAnswer, ConnectGrant,
+    ConnectRequest, ConnectionId, Decisions, Dropped, Gauges, OpenError, PeerInfo, Statistics,
+};
+pub use client::{
+    Acknowledgement, Client, ClientCloseCause, ClientConfig, ClientEvent, ClientStatistics,
+    ConfigError, Delivery, DisconnectError, DisconnectOptions, Matches, Message, Negotiated,
+    Publication, PublishError, PublishId, PublishOutcome, ServerLimit, SessionPolicy,
+    SubscribeError, SubscriptionKey, Unsent, Violation, Will,
+};
 pub use index::{FilterId, SubscriptionIndex};
-pub use time::Time;
+pub use time::{Deadline, Time, Timer};
 pub use transmit::TransmitBuf;

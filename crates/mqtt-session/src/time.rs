@@ -70,6 +70,40 @@ impl fmt::Display for Time {
     }
 }
 
+/// When a state machine wants to be told the time, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// The moment. It may have passed already.
+    pub at: Time,
+    /// What becomes due then, for logs.
+    pub timer: Timer,
+}
+
+/// What a [`Deadline`] is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Timer {
+    /// Nothing more than a look at one of the broker's connections: Keep Alive, a CONNECT that has
+    /// to come, a decision that has to be taken, a peer that has to read.
+    Connection,
+    /// A session of the broker ends, or its Will Message is due.
+    Session,
+    /// A retained message expires.
+    RetainedMessage,
+    /// The client sends PINGREQ unless it sends something else before.
+    KeepAlive,
+    /// The server must have answered by then.
+    Silence,
+    /// A connection attempt must have succeeded by then.
+    Connect,
+    /// A message that waits in the client expires.
+    MessageExpiry,
+    /// The client that is leaving waits no longer for messages under way.
+    Drain,
+    /// The transport must have taken the client's DISCONNECT by then.
+    Close,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

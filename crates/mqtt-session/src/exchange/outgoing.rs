@@ -254,15 +254,11 @@ impl<T> Outgoing<T> {
 
     /// A PUBREC came; `refused` if its reason is 0x80 or above.
     pub(crate) fn on_pubrec(&mut self, id: PacketId, refused: bool) -> Recorded<'_, T> {
-        let order = self.next_order;
-        let Some(place) = self.places.get_mut(index(id)) else {
-            return Recorded::Unknown;
-        };
-        match place.state {
-            State::Publish2(_) => {}
-            State::Released(_) => return Recorded::ReleaseAgain,
-            State::Free { .. } => return Recorded::Unknown,
-            State::Request(_) | State::Publish1(_) => return Recorded::Mismatch,
+        match self.places.get(index(id)).map(|place| &place.state) {
+            Some(State::Publish2(_)) => {}
+            Some(State::Released(_)) => return Recorded::ReleaseAgain,
+            Some(State::Free { .. }) | None => return Recorded::Unknown,
+            Some(State::Request(_) | State::Publish1(_)) => return Recorded::Mismatch,
         }
         if refused {
             // [MQTT-4.3.3-4] [MQTT-4.4.0-2]: no PUBREL, and the message is not sent again.
@@ -271,16 +267,18 @@ impl<T> Outgoing<T> {
                 Acknowledged::Unknown | Acknowledged::Mismatch => Recorded::Unknown,
             };
         }
-        let State::Publish2(item) = mem::replace(&mut place.state, State::Free { next: 0 }) else {
-            return Recorded::Unknown;
-        };
+        let Some(place) = self.places.get_mut(index(id)) else { return Recorded::Unknown };
         // [MQTT-4.3.3-6]: from here on only the PUBREL can be sent again.
-        place.order = order;
-        place.state = State::Released(item);
-        self.next_order += 1;
+        if let State::Publish2(item) = mem::replace(&mut place.state, State::Free { next: 0 }) {
+            place.order = self.next_order;
+            place.state = State::Released(item);
+            self.next_order += 1;
+        }
         match &mut place.state {
             State::Released(item) => Recorded::Release(item),
-            _ => Recorded::Unknown,
+            State::Free { .. } | State::Request(_) | State::Publish1(_) | State::Publish2(_) => {
+                Recorded::Unknown
+            }
         }
     }
 

@@ -1,0 +1,338 @@
+//! A whole broker without I/O: connections, sessions, subscriptions, retained messages, wills,
+//! expiry and limits.
+//!
+//! [`Broker`] is driven from outside; its documentation has the driver's contract.
+
+mod close;
+mod config;
+mod connect;
+mod connection;
+mod deliver;
+mod event;
+mod input;
+mod messages;
+mod publish;
+mod replay;
+mod request;
+mod route;
+mod session;
+mod shared;
+mod slots;
+mod statistics;
+mod subscribe;
+mod timers;
+
+use core::net::IpAddr;
+use std::collections::{BTreeMap, VecDeque};
+
+use hashbrown::HashTable;
+
+pub use config::{BrokerConfig, BrokerLimits, Decisions};
+pub use connection::ConnectionId;
+pub use event::{BrokerEvent, CloseCause, OpenError, PeerInfo};
+pub use request::{ConnectAnswer, ConnectGrant, ConnectRequest};
+pub use statistics::{Dropped, Gauges, Statistics};
+
+use connection::{Connection, Phase};
+use messages::Messages;
+use route::{Retained, Subscription};
+use session::Session;
+use shared::Groups;
+use slots::Slots;
+use timers::TimerKey;
+
+use crate::deadlines::Deadlines;
+use crate::entropy::Entropy;
+use crate::index::SubscriptionIndex;
+use crate::retained::RetainedTree;
+use crate::{Deadline, Time};
+
+/// An MQTT 5 server without sockets, clock or threads.
+///
+/// Its methods come in four kinds:
+///
+/// - `handle_*` and [`open`](Self::open) tell it what happened: bytes came, a connection ended,
+///   time passed. They cannot fail on account of a peer: what a peer does wrong ends that
+///   peer's connection, with the reason code that the standard has for it.
+/// - Answers and commands ([`answer_connect`](Self::answer_connect),
+///   [`disconnect`](Self::disconnect), [`shutdown`](Self::shutdown)) are the driver's own wishes.
+/// - `poll_*` tell what to do next.
+/// - Getters look and change nothing.
+///
+/// # The driver's contract: handle, then drain, then sleep
+///
+/// After any call of the first two kinds the driver takes every event from
+/// [`poll_event`](Self::poll_event) and every connection from [`poll_ready`](Self::poll_ready),
+/// writes what [`poll_transmit`](Self::poll_transmit) hands out for it, and then waits for input
+/// or for [`poll_timeout`](Self::poll_timeout), whichever comes first. It may handle the input of
+/// many connections before it drains.
+///
+/// A connection whose socket takes no more keeps its buffer with the driver, who polls it again
+/// once the buffer has room; nothing is handed out unasked. Polling a connection that has nothing
+/// to send is harmless.
+///
+/// `now` never goes backwards: an earlier one counts as the latest that was seen.
+///
+/// ```
+/// use mqtt_session::{Broker, BrokerConfig, BrokerEvent, PeerInfo, Time, TransmitBuf};
+/// use bytes::Buf;
+///
+/// let mut broker = Broker::new(BrokerConfig::default(), [7; 32]);
+/// let id = broker.open(Time::ZERO, PeerInfo::default())?;
+///
+/// // CONNECT from a client called "a".
+/// let connect = b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01a";
+/// broker.handle_input(id, Time::ZERO, connect);
+///
+/// let mut sent = Vec::new();
+/// while let Some(event) = broker.poll_event() {
+///     assert!(matches!(event, BrokerEvent::Connected { .. }));
+/// }
+/// while let Some(ready) = broker.poll_ready() {
+///     let mut out = TransmitBuf::new();
+///     broker.poll_transmit(ready, Time::ZERO, &mut out, 64 * 1024);
+///     sent.extend_from_slice(&out.copy_to_bytes(out.remaining()));
+/// }
+/// assert_eq!(sent[0], 0x20, "a CONNACK");
+/// assert_eq!(sent[3], 0x00, "that accepts");
+/// assert!(broker.poll_timeout().is_some(), "the keep alive is watched over");
+/// # Ok::<(), mqtt_session::OpenError>(())
+/// ```
+#[derive(Debug)]
+pub struct Broker {
+    config: BrokerConfig,
+    /// The latest moment seen.
+    now: Time,
+    entropy: Entropy,
+    connections: Slots<Connection>,
+    /// Open connections by address, loopback addresses left out.
+    per_address: BTreeMap<IpAddr, usize>,
+    sessions: Slots<Session>,
+    /// The slots of sessions by client identifier.
+    by_client_id: HashTable<u32>,
+    /// Who subscribes to what: sessions, and groups of shared subscriptions.
+    index: SubscriptionIndex<u32, Subscription>,
+    groups: Groups,
+    retained: RetainedTree<Retained>,
+    retained_bytes: usize,
+    will_bytes: usize,
+    messages: Messages,
+    deadlines: Deadlines<TimerKey>,
+    /// The slots of connections with something to send.
+    ready: VecDeque<u32>,
+    events: VecDeque<BrokerEvent>,
+    /// Scratch lists of the routing, kept for their memory.
+    matched: Vec<(u32, Subscription)>,
+    targets: Vec<route::Target>,
+    /// The number of the current routing.
+    routing: u32,
+    is_shutting_down: bool,
+    statistics: Statistics,
+}
+
+/// Bytes in the tail of a connection that grows into a buffer of its own, so that a large payload
+/// need not be copied again.
+const OWN_BUFFER_FROM: usize = 16 * 1024;
+
+impl Broker {
+    /// A broker without connections or state.
+    ///
+    /// `seed` is the only randomness it uses: it keys the hash maps and makes the client
+    /// identifiers that the broker assigns. Take it from the operating system, or fix it for a
+    /// run that can be repeated.
+    pub fn new(config: BrokerConfig, seed: [u8; 32]) -> Self {
+        let entropy = Entropy::new(seed);
+        Self {
+            config,
+            now: Time::ZERO,
+            connections: Slots::default(),
+            per_address: BTreeMap::new(),
+            sessions: Slots::default(),
+            by_client_id: HashTable::new(),
+            index: SubscriptionIndex::new(entropy.hash_key()),
+            groups: Groups::new(entropy.hash_key()),
+            retained: RetainedTree::new(),
+            retained_bytes: 0,
+            will_bytes: 0,
+            messages: Messages::default(),
+            deadlines: Deadlines::new(),
+            ready: VecDeque::new(),
+            events: VecDeque::new(),
+            matched: Vec::new(),
+            targets: Vec::new(),
+            routing: 0,
+            is_shutting_down: false,
+            statistics: Statistics::default(),
+            entropy,
+        }
+    }
+
+    /// A network connection was made.
+    ///
+    /// # Errors
+    ///
+    /// A bound on connections is reached; the driver closes the socket.
+    pub fn open(&mut self, now: Time, peer: PeerInfo) -> Result<ConnectionId, OpenError> {
+        let now = self.advance(now);
+        let result = self.admit(now, peer);
+        match result {
+            Ok(_) => self.statistics.connections_opened += 1,
+            Err(_) => self.statistics.connections_refused += 1,
+        }
+        result
+    }
+
+    fn admit(&mut self, now: Time, peer: PeerInfo) -> Result<ConnectionId, OpenError> {
+        if self.is_shutting_down {
+            return Err(OpenError::ShuttingDown);
+        }
+        let limit = self.config.limits.connections;
+        if self.connections.len() >= limit {
+            return Err(OpenError::TooManyConnections { limit });
+        }
+        let address = peer.address.map(|address| address.ip());
+        if let Some(address) = address.filter(|address| !address.is_loopback()) {
+            let limit = self.config.limits.connections_per_address;
+            let open = self.per_address.entry(address).or_default();
+            if *open >= limit {
+                return Err(OpenError::TooManyFromAddress { limit });
+            }
+            *open += 1;
+        }
+        let connection = Connection::new(now, peer);
+        let key =
+            self.connections.insert(connection).ok_or(OpenError::TooManyConnections { limit })?;
+        self.arm_connection(key.slot);
+        Ok(ConnectionId(key))
+    }
+
+    /// The driver wants to end a connection: DISCONNECT with `reason` if its CONNECT was accepted,
+    /// then it is closed. Nothing happens if it is over already.
+    pub fn disconnect(
+        &mut self,
+        id: ConnectionId,
+        now: Time,
+        reason: mqtt_codec::DisconnectReason,
+    ) {
+        self.advance(now);
+        if self.connections.is_current(id.0) {
+            self.end(id.0.slot, reason);
+        }
+    }
+
+    /// Ends every connection with DISCONNECT 0x8B (Server shutting down) and takes no new ones.
+    ///
+    /// The driver goes on draining until every connection has had its
+    /// [`BrokerEvent::Closed`].
+    pub fn shutdown(&mut self, now: Time) {
+        self.advance(now);
+        self.is_shutting_down = true;
+        let open: Vec<u32> = self.connections.iter().map(|(slot, _)| slot).collect();
+        for slot in open {
+            self.end(slot, mqtt_codec::DisconnectReason::ServerShuttingDown);
+        }
+    }
+
+    /// The next thing to know or to decide.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<BrokerEvent> {
+        self.events.pop_front()
+    }
+
+    /// The next connection with something to send; each is told once until
+    /// [`poll_transmit`](Self::poll_transmit) was called for it.
+    #[must_use]
+    pub fn poll_ready(&mut self) -> Option<ConnectionId> {
+        while let Some(slot) = self.ready.pop_front() {
+            if self.connections.get(slot).is_some_and(|connection| connection.is_ready) {
+                return self.connections.key(slot).map(ConnectionId);
+            }
+        }
+        None
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        self.next_deadline()
+    }
+
+    /// Whether input of this connection is taken. While it is not, the driver leaves the socket
+    /// unread, so that the peer is held back; [`BrokerEvent::Resume`] tells when it is taken again.
+    pub fn accepts_input(&self, id: ConnectionId) -> bool {
+        self.connections.is_current(id.0)
+            && self
+                .connections
+                .get(id.0.slot)
+                .is_some_and(|connection| !connection.paused.any() && !connection.is_closing())
+    }
+
+    /// The configuration.
+    pub const fn config(&self) -> &BrokerConfig {
+        &self.config
+    }
+
+    /// What happened since the broker was made.
+    pub const fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// What the broker holds now.
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            connections: self.connections.len(),
+            sessions: self.sessions.len(),
+            subscriptions: self.index.len() - self.groups.len() + self.groups.members(),
+            retained_messages: self.retained.len(),
+            retained_bytes: self.retained_bytes,
+            messages: self.messages.len(),
+            message_bytes: self.messages.bytes(),
+        }
+    }
+
+    /// Takes the time that a caller gives; it never goes backwards.
+    fn advance(&mut self, now: Time) -> Time {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// Puts a connection into the ready queue, unless it stands there.
+    fn mark_ready(&mut self, slot: u32) {
+        let now = self.now;
+        if let Some(connection) = self.connections.get_mut(slot)
+            && !connection.is_ready
+        {
+            connection.is_ready = true;
+            connection.ready_since = now;
+            let armed = connection.timer.map(|(at, _)| at);
+            self.ready.push_back(slot);
+            // One timer in that time at the most, however often the connection becomes ready.
+            if armed.is_none_or(|armed| armed > now + self.config.limits.write_stall) {
+                self.arm_connection(slot);
+            }
+        }
+    }
+
+    /// The keyed hash of a client identifier.
+    fn hash_client_id(&self, client_id: &str) -> u64 {
+        self.entropy.hash(client_id.as_bytes())
+    }
+
+    /// The slot of the session of a client identifier.
+    fn find_session(&self, client_id: &str) -> Option<u32> {
+        let hash = self.hash_client_id(client_id);
+        self.by_client_id
+            .find(hash, |&slot| {
+                self.sessions.get(slot).is_some_and(|session| *session.client_id == *client_id)
+            })
+            .copied()
+    }
+
+    /// Whether the connection in this slot is open to packets other than CONNECT and AUTH.
+    fn is_open(&self, slot: u32) -> bool {
+        self.connections.get(slot).is_some_and(|connection| matches!(connection.phase, Phase::Open))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,331 @@
+//! CONNECT: who may come in, which session it continues, and what CONNACK says.
+
+use core::num::NonZeroU16;
+
+use mqtt_codec::{ConnAck, Connect, ConnectReason, DisconnectReason, Packet, PropertyBuf};
+
+use super::connection::{Deciding, Phase};
+use super::messages::{NewMessage, Payload};
+use super::request::WillRequest;
+use super::session::{FlowStart, Session, StoredWill};
+use super::{Broker, BrokerEvent, ConnectAnswer, ConnectGrant, ConnectRequest, ConnectionId};
+use crate::Time;
+use crate::exchange::OutgoingAliases;
+
+impl Broker {
+    /// The driver has decided about a CONNECT.
+    ///
+    /// An answer that comes after the connection is over, or after the decision's time, does
+    /// nothing.
+    pub fn answer_connect(&mut self, now: Time, request: ConnectRequest, answer: ConnectAnswer) {
+        self.advance(now);
+        let ConnectionId(key) = request.id;
+        let Some(connection) = self.connections.get_mut(key.slot) else { return };
+        if !matches!(connection.phase, Phase::Deciding(_)) || !self.connections.is_current(key) {
+            return;
+        }
+        match answer {
+            ConnectAnswer::Accept(grant) => self.accept(key.slot, request, grant),
+            ConnectAnswer::Refuse(reason) if u8::from(reason) >= 0x80 => {
+                self.refuse(key.slot, reason);
+            }
+            ConnectAnswer::Refuse(_) => self.refuse(key.slot, ConnectReason::NotAuthorized),
+        }
+        self.resume_input(key.slot, |paused| paused.for_decision = false);
+    }
+
+    /// A CONNECT came as the first packet.
+    pub(super) fn on_connect(&mut self, slot: u32, connect: &Connect<'_>) {
+        let Some(key) = self.connections.key(slot) else { return };
+        if let Err(reason) = self.check_connect(connect) {
+            // What the client can take is known from here on.
+            self.note_packet_size(slot, connect);
+            self.refuse(slot, reason);
+            return;
+        }
+        let until = self.now + self.config.decisions.timeout;
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let request = ConnectRequest::new(ConnectionId(key), connection.peer.clone(), connect);
+        connection.packet_size = request.packet_size.map_or(u32::MAX, u32::from);
+        if self.config.decisions.connect {
+            connection.phase = Phase::Deciding(Deciding { until });
+            connection.paused.for_decision = true;
+            self.arm_connection(slot);
+            self.events.push_back(BrokerEvent::Connect(request));
+        } else {
+            self.accept(slot, request, ConnectGrant::default());
+        }
+    }
+
+    fn note_packet_size(&mut self, slot: u32, connect: &Connect<'_>) {
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.packet_size =
+                connect.properties().maximum_packet_size().map_or(u32::MAX, u32::from);
+        }
+    }
+
+    /// What can be refused without asking anybody [MQTT-3.1.4-2].
+    fn check_connect(&self, connect: &Connect<'_>) -> Result<(), ConnectReason> {
+        let limits = &self.config.limits;
+        if self.is_shutting_down {
+            return Err(ConnectReason::ServerUnavailable);
+        }
+        if connect.properties().authentication_method().is_some() {
+            // [MQTT-4.12.0-1]
+            return Err(ConnectReason::BadAuthenticationMethod);
+        }
+        // [MQTT-3.1.3-5] [MQTT-3.1.3-8]
+        if connect.client_id().len() > limits.client_id_bytes {
+            return Err(ConnectReason::ClientIdentifierNotValid);
+        }
+        if let Some(will) = connect.will() {
+            // [MQTT-3.2.2-12] [MQTT-3.2.2-13]
+            if will.qos > self.config.maximum_qos {
+                return Err(ConnectReason::QosNotSupported);
+            }
+            if will.retain && !self.config.retain_available {
+                return Err(ConnectReason::RetainNotSupported);
+            }
+            if let Err(refusal) = self.check_topic_name(will.topic.as_str()) {
+                return Err(refusal.connect_reason());
+            }
+            let size = will.topic.as_str().len() + will.payload.len();
+            if self.will_bytes + size > limits.will_bytes {
+                return Err(ConnectReason::QuotaExceeded);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a client in [MQTT-3.1.4-5].
+    fn accept(&mut self, slot: u32, mut request: ConnectRequest, grant: ConnectGrant) {
+        let assigned = request.client_id.is_empty();
+        if assigned {
+            request.client_id = self.assign_client_id();
+        }
+        let existing = self.find_session(&request.client_id);
+        if let Some(session) = existing.and_then(|slot| self.sessions.get(slot))
+            && session.identity != grant.identity
+        {
+            // Nobody takes over what is another's.
+            self.refuse(slot, ConnectReason::NotAuthorized);
+            return;
+        }
+        // [MQTT-3.1.4-3]: one connection a client identifier.
+        if let Some(session) = existing {
+            self.take_over(session);
+        }
+        // [MQTT-3.1.2-4] [MQTT-3.1.4-4]
+        if request.clean_start
+            && let Some(session) = self.find_session(&request.client_id)
+        {
+            self.end_session(session);
+        }
+        // [MQTT-3.1.2-5] [MQTT-3.1.2-6]
+        let resumed = self.find_session(&request.client_id);
+        let session_slot = match resumed {
+            Some(session) => session,
+            None => {
+                if self.sessions.len() >= self.config.limits.sessions {
+                    self.refuse(slot, ConnectReason::QuotaExceeded);
+                    return;
+                }
+                match self.create_session(request.client_id.clone(), grant.identity) {
+                    Some(session) => session,
+                    None => {
+                        self.refuse(slot, ConnectReason::QuotaExceeded);
+                        return;
+                    }
+                }
+            }
+        };
+        let properties = self.connack_properties(&request, assigned, &grant.properties);
+        self.bind(slot, session_slot, &request);
+        // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT-3.2.0-1] [MQTT-3.2.0-2]
+        let accepted = ConnAck {
+            session_present: resumed.is_some(),
+            reason: ConnectReason::Success,
+            properties: properties.as_properties(),
+        };
+        self.answer(slot, Packet::ConnAck(accepted));
+        if self.connections.get(slot).is_none_or(|connection| connection.answers.is_empty()) {
+            // The client's Maximum Packet Size has no room for a CONNACK that tells it what it
+            // must know: it cannot be served [MQTT-3.1.2-24].
+            self.close(slot, super::CloseCause::Refused(ConnectReason::PacketTooLarge));
+            return;
+        }
+        self.statistics.connects_accepted += 1;
+        let will = request.will.take();
+        self.store_will(session_slot, will);
+        if let Some(key) = self.connections.key(slot) {
+            self.events.push_back(BrokerEvent::Connected {
+                id: ConnectionId(key),
+                client_id: request.client_id,
+                session_present: resumed.is_some(),
+            });
+        }
+        self.arm_connection(slot);
+    }
+
+    /// Ends the connection that a session has [MQTT-3.1.4-3].
+    fn take_over(&mut self, session: u32) {
+        if let Some(connection) = self.sessions.get(session).and_then(|s| s.connection) {
+            self.statistics.take_overs += 1;
+            self.end(connection, DisconnectReason::SessionTakenOver);
+        }
+    }
+
+    fn create_session(&mut self, client_id: Box<str>, identity: Option<Box<str>>) -> Option<u32> {
+        let hash = self.hash_client_id(&client_id);
+        let key = self.sessions.insert(Session::new(client_id, identity))?;
+        let Self { sessions, entropy, by_client_id, .. } = self;
+        by_client_id.insert_unique(hash, key.slot, |&slot| {
+            sessions.get(slot).map_or(0, |session| entropy.hash(session.client_id.as_bytes()))
+        });
+        Some(key.slot)
+    }
+
+    /// Joins a connection and a session, each to the other.
+    fn bind(&mut self, slot: u32, session_slot: u32, request: &ConnectRequest) {
+        let keep_alive = self.keep_alive(request.keep_alive);
+        let send_maximum = request.receive_maximum.min(self.config.limits.send_maximum);
+        let start = FlowStart { receive_maximum: self.config.limits.receive_maximum, send_maximum };
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.phase = Phase::Open;
+            connection.session = Some(session_slot);
+            // [MQTT-3.1.2-22] [MQTT-3.2.2-22]
+            connection.keep_alive_millis = u32::from(keep_alive) * 1500;
+            connection.send_maximum = send_maximum;
+            connection.problem_information = request.problem_information;
+            let aliases = OutgoingAliases::new(
+                request.topic_alias_maximum,
+                self.config.limits.outgoing_topic_aliases,
+            );
+            connection.outgoing_aliases = aliases.is_enabled().then(|| Box::new(aliases));
+        }
+        if let Some(session) = self.sessions.get_mut(session_slot) {
+            session.connection = Some(slot);
+            session.ends_at = None;
+            session.expiry_interval =
+                request.session_expiry_interval.min(self.config.session_expiry_ceiling);
+            if let Some(flow) = &mut session.flow {
+                flow.start_connection(start);
+            }
+        }
+        self.disarm_session(session_slot);
+        // [MQTT-3.1.3-9]: a will whose delay was still running is cancelled.
+        self.discard_will(session_slot);
+    }
+
+    /// The Keep Alive in force, in seconds; 0 for none.
+    fn keep_alive(&self, asked: u16) -> u16 {
+        match self.config.keep_alive_ceiling {
+            Some(ceiling) if asked == 0 || asked > ceiling.get() => ceiling.get(),
+            _ => asked,
+        }
+    }
+
+    fn connack_properties(
+        &self,
+        request: &ConnectRequest,
+        assigned: bool,
+        granted: &PropertyBuf,
+    ) -> PropertyBuf {
+        let config = &self.config;
+        let limits = &config.limits;
+        let mut properties = PropertyBuf::new();
+        if request.session_expiry_interval > config.session_expiry_ceiling {
+            properties.session_expiry_interval(config.session_expiry_ceiling);
+        }
+        if limits.receive_maximum != NonZeroU16::MAX {
+            properties.receive_maximum(limits.receive_maximum);
+        }
+        if config.maximum_qos < mqtt_codec::QoS::ExactlyOnce {
+            // [MQTT-3.2.2-9]
+            properties.maximum_qos(config.maximum_qos);
+        }
+        if !config.retain_available {
+            properties.retain_available(false);
+        }
+        if let Some(size) = core::num::NonZeroU32::new(limits.packet_size) {
+            properties.maximum_packet_size(size);
+        }
+        if assigned {
+            // [MQTT-3.1.3-7] [MQTT-3.2.2-16]; an assigned identifier always fits.
+            let _ = properties.assigned_client_id(&request.client_id);
+        }
+        if limits.topic_alias_maximum > 0 {
+            properties.topic_alias_maximum(limits.topic_alias_maximum);
+        }
+        if !config.wildcard_subscription_available {
+            properties.wildcard_subscription_available(false);
+        }
+        if !config.subscription_id_available {
+            properties.subscription_id_available(false);
+        }
+        if !config.shared_subscription_available {
+            properties.shared_subscription_available(false);
+        }
+        let keep_alive = self.keep_alive(request.keep_alive);
+        if keep_alive != request.keep_alive {
+            properties.server_keep_alive(keep_alive);
+        }
+        // [MQTT-3.1.2-28]
+        if request.wants_response_information
+            && let Some(information) = &config.response_information
+        {
+            let _ = properties.response_information(information);
+        }
+        let granted = granted.as_properties();
+        if let Some(reason) = granted.reason_string() {
+            let _ = properties.reason_string(reason);
+        }
+        for (name, value) in granted.user_properties() {
+            let _ = properties.user_property(name, value);
+        }
+        properties
+    }
+
+    /// A client identifier that no session has [MQTT-3.1.3-6] [MQTT-3.2.2-16].
+    fn assign_client_id(&mut self) -> Box<str> {
+        loop {
+            let number = (u128::from(self.entropy.next()) << 64) | u128::from(self.entropy.next());
+            let client_id = format!("auto-{number:032x}").into_boxed_str();
+            if self.find_session(&client_id).is_none() {
+                return client_id;
+            }
+        }
+    }
+
+    /// Keeps the will of a connection with its session [MQTT-3.1.2-7].
+    fn store_will(&mut self, session_slot: u32, will: Option<WillRequest>) {
+        let Some(will) = will else { return };
+        let Some(session) = self.sessions.get(session_slot) else { return };
+        let publisher = self.entropy.hash(session.client_id.as_bytes());
+        let message = self.messages.insert(
+            self.now,
+            NewMessage {
+                topic: &will.topic,
+                qos: will.qos,
+                retain: will.retain,
+                expiry: None,
+                publisher,
+                payload: Payload::Owned(will.payload),
+            },
+            // [MQTT-3.1.3-10]: in the order they came.
+            |head| head.extend_from_slice(&will.properties),
+        );
+        self.messages.shrink(message);
+        let size = self.messages.get(message).map_or(0, |message| message.size());
+        self.will_bytes += size;
+        if let Some(session) = self.sessions.get_mut(session_slot) {
+            session.will = Some(Box::new(StoredWill {
+                message,
+                delay: will.delay,
+                expiry: will.expiry,
+                due_at: None,
+                size,
+            }));
+        }
+    }
+}

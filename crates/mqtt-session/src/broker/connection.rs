@@ -1,0 +1,133 @@
+//! What dies with a network connection.
+
+use core::num::NonZeroU16;
+
+use super::slots::Key;
+use super::{CloseCause, PeerInfo};
+use crate::Time;
+use crate::deadlines::DeadlineHandle;
+use crate::exchange::{IncomingAliases, OutgoingAliases};
+
+/// One network connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) phase: Phase,
+    /// The slot of its session, once the CONNECT is accepted.
+    pub(super) session: Option<u32>,
+    pub(super) peer: PeerInfo,
+    /// Bytes that were read and could not be handled yet: the beginning of a packet, or what came
+    /// while a decision was awaited.
+    pub(super) tail: Vec<u8>,
+    /// How many bytes `tail` needs at least before it is worth another look.
+    pub(super) tail_needs: usize,
+    /// Encoded packets other than PUBLISH that wait to be sent, in order.
+    pub(super) answers: Vec<u8>,
+    /// Why nothing is read.
+    pub(super) paused: Paused,
+    /// Whether it stands in the ready queue.
+    pub(super) is_ready: bool,
+    /// Since when it has something to send that was not taken.
+    pub(super) ready_since: Time,
+    /// When the last complete packet came, or when the connection was opened.
+    pub(super) last_packet: Time,
+    /// When its timer fires; if the deadline has moved away by then, it is armed again.
+    pub(super) timer: Option<(Time, DeadlineHandle)>,
+    /// One and a half times the Keep Alive in milliseconds; 0 for none.
+    pub(super) keep_alive_millis: u32,
+    /// The peer's Maximum Packet Size.
+    pub(super) packet_size: u32,
+    /// How many QoS 1 and QoS 2 messages may be under way to the peer.
+    pub(super) send_maximum: NonZeroU16,
+    /// Whether the peer takes Reason Strings and User Properties everywhere.
+    pub(super) problem_information: bool,
+    pub(super) incoming_aliases: Option<Box<IncomingAliases>>,
+    pub(super) outgoing_aliases: Option<Box<OutgoingAliases>>,
+}
+
+/// How far a connection is.
+///
+/// ```text
+///            CONNECT             accepted
+///  Opened ------------> Deciding ---------> Open
+///    |   \------------------------------->  |
+///    |                     | refused        | DISCONNECT, fault, take-over, ...
+///    +---------------------+----------------+---> Closing ---> (closed)
+/// ```
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// The CONNECT has not come.
+    Opened,
+    /// The CONNECT was handed to policy; the key tells its answer from a late one.
+    Deciding(Deciding),
+    /// The CONNECT was accepted.
+    Open,
+    /// Nothing is read any more; what `answers` holds goes out, then the connection is closed.
+    Closing(CloseCause),
+}
+
+/// A CONNECT that policy decides about.
+#[derive(Debug)]
+pub(super) struct Deciding {
+    /// Without an answer by then it is refused.
+    pub(super) until: Time,
+}
+
+/// Why nothing is read from a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Paused {
+    /// A decision is awaited.
+    pub(super) for_decision: bool,
+    /// The peer does not read its answers.
+    pub(super) for_answers: bool,
+}
+
+impl Paused {
+    pub(super) const fn any(self) -> bool {
+        self.for_decision || self.for_answers
+    }
+}
+
+impl Connection {
+    pub(super) fn new(now: Time, peer: PeerInfo) -> Self {
+        Self {
+            phase: Phase::Opened,
+            session: None,
+            peer,
+            tail: Vec::new(),
+            tail_needs: 0,
+            answers: Vec::new(),
+            paused: Paused::default(),
+            is_ready: false,
+            ready_since: now,
+            last_packet: now,
+            timer: None,
+            keep_alive_millis: 0,
+            packet_size: u32::MAX,
+            send_maximum: NonZeroU16::MAX,
+            problem_information: true,
+            incoming_aliases: None,
+            outgoing_aliases: None,
+        }
+    }
+
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    pub(super) const fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_))
+    }
+}
+
+/// A network connection of a [`Broker`](super::Broker), from [`open`](super::Broker::open) to
+/// [`BrokerEvent::Closed`](super::BrokerEvent::Closed). It never names a later connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub(super) Key);
+
+impl ConnectionId {
+    /// The place of the connection in a table: small numbers, used again once a connection is
+    /// closed, for the driver's own tables.
+    pub const fn slot(self) -> usize {
+        self.0.slot as usize
+    }
+}

@@ -1,0 +1,335 @@
+//! What goes out: answers first, then messages, encoded at the moment of sending.
+
+use mqtt_codec::{Forward, Packet, PacketId, Properties, PubRel, PubRelReason, PublishQos, QoS};
+
+use super::connection::{Connection, Phase};
+use super::messages::{Message, Messages};
+use super::replay::Replayed;
+use super::route::Retained;
+use super::session::{Delivery, Flow};
+use super::statistics::DropReason;
+use super::{Broker, ConnectionId};
+use crate::exchange::{OutgoingAlias, Resend};
+use crate::retained::RetainedTree;
+use crate::{Time, TransmitBuf};
+
+impl Broker {
+    /// Appends what a connection has to send, up to about `budget` bytes: the last packet may go
+    /// over it. What is left makes the connection ready again.
+    ///
+    /// Messages are encoded now, so that their expiry counts down to this moment
+    /// [MQTT-3.3.2-6].
+    pub fn poll_transmit(
+        &mut self,
+        id: ConnectionId,
+        now: Time,
+        out: &mut TransmitBuf,
+        budget: usize,
+    ) {
+        self.advance(now);
+        let slot = id.0.slot;
+        if !self.connections.is_current(id.0) {
+            return;
+        }
+        let before = out.len();
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        connection.is_ready = false;
+        if !connection.answers.is_empty() {
+            out.append(|bytes| bytes.extend_from_slice(&connection.answers));
+            connection.answers.clear();
+            if connection.answers.capacity() > KEEP_ANSWERS {
+                connection.answers = Vec::new();
+            }
+        }
+        match connection.phase {
+            Phase::Closing(_) => self.forget_connection(slot),
+            Phase::Open => {
+                if self.transmit_messages(slot, out, before.saturating_add(budget)) {
+                    self.mark_ready(slot);
+                }
+                self.resume_input(slot, |paused| paused.for_answers = false);
+            }
+            Phase::Opened | Phase::Deciding(_) => {}
+        }
+        self.statistics.bytes_sent += (out.len() - before) as u64;
+    }
+
+    /// Appends messages until `out` holds `limit` bytes. Returns whether more could follow.
+    fn transmit_messages(&mut self, slot: u32, out: &mut TransmitBuf, limit: usize) -> bool {
+        let now = self.now;
+        let Self { connections, sessions, messages, retained, statistics, .. } = self;
+        let Some(connection) = connections.get_mut(slot) else { return false };
+        let Some(session) = connection.session.and_then(|slot| sessions.get_mut(slot)) else {
+            return false;
+        };
+        let Some(flow) = session.flow.as_deref_mut() else { return false };
+        let mut turn = false;
+        loop {
+            if out.len() >= limit {
+                return flow.can_transmit();
+            }
+            match transmit_again(now, connection, flow, messages, out) {
+                Some(Sent::Packet) => continue,
+                Some(Sent::Message) => {
+                    statistics.publishes_sent += 1;
+                    continue;
+                }
+                None => {}
+            }
+            // New subscriptions and what was queued for old ones take turns.
+            turn = !turn;
+            let mut next = if turn { None } else { flow.next_queued(messages) };
+            if next.is_none() {
+                next = match flow.next_replayed(now, retained, messages) {
+                    Replayed::Delivery(delivery) => Some(delivery),
+                    // Bounded work a call: the rest of the store comes next time.
+                    Replayed::Searching => return true,
+                    Replayed::Done => None,
+                };
+            }
+            let Some(delivery) = next.or_else(|| flow.next_queued(messages)) else {
+                return false;
+            };
+            match send(now, connection, flow, messages, delivery, out) {
+                Ok(()) => statistics.publishes_sent += 1,
+                Err(reason) => {
+                    statistics.dropped.count(reason);
+                    session.dropped += 1;
+                }
+            }
+        }
+    }
+
+    /// Takes back a reason for not reading a connection, and goes on with what waited.
+    pub(super) fn resume_input(
+        &mut self,
+        slot: u32,
+        change: impl FnOnce(&mut super::connection::Paused),
+    ) {
+        let Some(key) = self.connections.key(slot) else { return };
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let was_paused = connection.paused.any();
+        change(&mut connection.paused);
+        if was_paused && !connection.paused.any() && !connection.is_closing() {
+            self.process_tail(slot);
+            if self.accepts_input(ConnectionId(key)) {
+                self.events.push_back(super::BrokerEvent::Resume(ConnectionId(key)));
+            }
+        }
+    }
+}
+
+/// A buffer of answers up to this size stays with its connection between two sends.
+const KEEP_ANSWERS: usize = 4096;
+
+enum Sent {
+    Packet,
+    Message,
+}
+
+impl Flow {
+    /// Takes the message that was queued first among those that may be sent now.
+    fn next_queued(&mut self, messages: &Messages) -> Option<Delivery> {
+        let first = self.unacknowledged.front().map(|delivery| delivery.order);
+        let second = self
+            .acknowledged
+            .front()
+            .filter(|_| self.outgoing.may_send())
+            .map(|delivery| delivery.order);
+        // Orders wrap; two that wait at the same time are never half the range apart.
+        let is_unacknowledged = match (first, second) {
+            (Some(first), Some(second)) => first.wrapping_sub(second) > u32::MAX / 2,
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (None, None) => return None,
+        };
+        let delivery = if is_unacknowledged {
+            self.unacknowledged.pop_front()
+        } else {
+            self.acknowledged.pop_front()
+        }?;
+        let size = delivery.message.and_then(|id| messages.get(id)).map_or(0, Message::size);
+        self.queued_bytes -= size;
+        Some(delivery)
+    }
+}
+
+impl Flow {
+    /// Takes the next retained message that may be sent now.
+    fn next_replayed(
+        &mut self,
+        now: Time,
+        retained: &RetainedTree<Retained>,
+        messages: &mut Messages,
+    ) -> Replayed {
+        loop {
+            let may_send = self.outgoing.may_send();
+            let Some(replay) = self.replays.front_mut() else { return Replayed::Done };
+            if replay.qos() != QoS::AtMostOnce && !may_send {
+                return Replayed::Done;
+            }
+            match replay.step(now, retained, messages) {
+                Replayed::Done => {
+                    self.replays.pop_front();
+                }
+                step => return step,
+            }
+        }
+    }
+}
+
+/// Sends again what a resumed session still owes [MQTT-4.4.0-1].
+fn transmit_again(
+    now: Time,
+    connection: &mut Connection,
+    flow: &mut Flow,
+    messages: &mut Messages,
+    out: &mut TransmitBuf,
+) -> Option<Sent> {
+    match flow.outgoing.next_resend()? {
+        Resend::PubRel(packet_id) => {
+            let packet = PubRel {
+                packet_id,
+                reason: PubRelReason::Success,
+                properties: Properties::default(),
+            };
+            // It has four bytes: no client that could connect is too small for it.
+            let _ =
+                out.append(|bytes| Packet::PubRel(packet).encode(bytes, connection.packet_size));
+            Some(Sent::Packet)
+        }
+        Resend::Publish(id, qos, delivery) => {
+            let message = delivery.message.and_then(|id| messages.get(id));
+            // [MQTT-3.3.1-1] [MQTT-4.3.3-7]: with DUP, however old the message is.
+            let sent = message.is_some_and(|message| {
+                encode(now, connection, message, with_id(qos, id, true), delivery, out).is_ok()
+            });
+            if !sent {
+                // This connection takes only smaller packets: it counts as delivered
+                // [MQTT-3.1.2-25].
+                if let Some(message) = cancel(flow, qos, id).and_then(|d| d.message) {
+                    messages.release(message);
+                }
+                return Some(Sent::Packet);
+            }
+            Some(Sent::Message)
+        }
+    }
+}
+
+/// Sends a message for the first time, or drops it.
+fn send(
+    now: Time,
+    connection: &mut Connection,
+    flow: &mut Flow,
+    messages: &mut Messages,
+    delivery: Delivery,
+    out: &mut TransmitBuf,
+) -> Result<(), DropReason> {
+    let Some(id) = delivery.message else { return Ok(()) };
+    let Some(message) = messages.get(id) else { return Ok(()) };
+    if message.is_expired(now) {
+        messages.release(id);
+        return Err(DropReason::Expired);
+    }
+    let result = match delivery.qos {
+        QoS::AtMostOnce => {
+            // [MQTT-4.3.1-1]
+            let result = encode(now, connection, message, PublishQos::AtMostOnce, &delivery, out);
+            messages.release(id);
+            return result;
+        }
+        qos @ (QoS::AtLeastOnce | QoS::ExactlyOnce) => {
+            // Whoever took the delivery from its queue saw that it may be sent.
+            let Some(packet_id) = flow.outgoing.send(qos, delivery) else { return Ok(()) };
+            let Some(delivery) = flow.outgoing.item(packet_id) else { return Ok(()) };
+            // [MQTT-4.3.2-2] [MQTT-4.3.3-2] [MQTT-3.3.1-3]
+            let result =
+                encode(now, connection, message, with_id(qos, packet_id, false), delivery, out);
+            if result.is_err() {
+                cancel(flow, qos, packet_id);
+            }
+            result
+        }
+    };
+    if result.is_err() {
+        messages.release(id);
+    }
+    result
+}
+
+/// Ends an exchange whose PUBLISH was not sent after all.
+fn cancel(flow: &mut Flow, qos: QoS, id: PacketId) -> Option<Delivery> {
+    use crate::exchange::{Acknowledged, Recorded};
+    match qos {
+        QoS::AtMostOnce => None,
+        QoS::AtLeastOnce => match flow.outgoing.on_puback(id) {
+            Acknowledged::Done(delivery) => Some(delivery),
+            Acknowledged::Unknown | Acknowledged::Mismatch => None,
+        },
+        QoS::ExactlyOnce => match flow.outgoing.on_pubrec(id, true) {
+            Recorded::Refused(delivery) => Some(delivery),
+            _ => None,
+        },
+    }
+}
+
+const fn with_id(qos: QoS, id: PacketId, dup: bool) -> PublishQos {
+    match qos {
+        QoS::AtMostOnce => PublishQos::AtMostOnce,
+        QoS::AtLeastOnce => PublishQos::AtLeastOnce { id, dup },
+        QoS::ExactlyOnce => PublishQos::ExactlyOnce { id, dup },
+    }
+}
+
+/// Appends a PUBLISH, or nothing if it is too large for the client [MQTT-3.1.2-24]
+/// [MQTT-3.1.2-25].
+fn encode(
+    now: Time,
+    connection: &mut Connection,
+    message: &Message,
+    qos: PublishQos,
+    delivery: &Delivery,
+    out: &mut TransmitBuf,
+) -> Result<(), DropReason> {
+    let topic = message.topic();
+    let mut alias = OutgoingAlias::None;
+    if let Some(aliases) = &mut connection.outgoing_aliases {
+        alias = aliases.assign(topic);
+    }
+    let (topic, topic_alias) = match alias {
+        OutgoingAlias::None => (mqtt_codec::TopicName::new(topic).ok(), None),
+        OutgoingAlias::Set(alias) => (mqtt_codec::TopicName::new(topic).ok(), Some(alias)),
+        OutgoingAlias::Known(alias) => (None, Some(alias)),
+    };
+    // [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18]
+    // [MQTT-3.3.2-20]: all of these are passed on in the bytes they came in.
+    let forward = Forward {
+        qos,
+        retain: delivery.retain,
+        topic,
+        topic_alias,
+        message_expiry_interval: message.expires_at().map(|at| now.secs_until(at)),
+        subscription_ids: delivery.subscription_ids.as_slice(),
+        forwardable: message.properties(),
+        payload_len: message.payload_len(),
+    };
+    let encoded = out.append(|bytes| {
+        forward.encode_header(bytes, connection.packet_size)?;
+        bytes.extend_from_slice(message.small_payload());
+        Ok::<_, mqtt_codec::EncodeError>(())
+    });
+    if encoded.is_err() {
+        if let (OutgoingAlias::Set(alias), Some(aliases)) =
+            (alias, &mut connection.outgoing_aliases)
+        {
+            aliases.withdraw(alias);
+        }
+        return Err(DropReason::TooLarge);
+    }
+    let shared = message.shared_payload();
+    if !shared.is_empty() {
+        out.append_payload(shared);
+    }
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! From bytes to packets: framing, and who may send what when.
+
+use bytes::Bytes;
+use mqtt_codec::{
+    ConnectReason, DecodeError, DecodeRule, Decoded, DisconnectReason, Limits, Packet, PacketType,
+    ReasonCode, decode,
+};
+
+use super::connection::Phase;
+use super::{Broker, CloseCause, ConnectionId, OWN_BUFFER_FROM};
+use crate::Time;
+
+/// What a packet that cannot be handled does to its connection.
+pub(super) type Handled = Result<(), DisconnectReason>;
+
+impl Broker {
+    /// Bytes came on a connection, in any pieces.
+    ///
+    /// Every complete packet is handled before the call returns; the beginning of an incomplete
+    /// one is kept, and no more memory is taken than bytes came. A connection that is over is
+    /// left alone.
+    pub fn handle_input(&mut self, id: ConnectionId, now: Time, input: &[u8]) {
+        self.advance(now);
+        if self.connections.is_current(id.0) {
+            self.statistics.bytes_received += input.len() as u64;
+            self.take_input(id.0.slot, input);
+        }
+    }
+
+    /// The peer has closed the connection, or it failed. Nothing more is sent on it.
+    ///
+    /// A Will Message is published unless a DISCONNECT came first [MQTT-3.1.2-8].
+    pub fn handle_eof(&mut self, id: ConnectionId, now: Time) {
+        self.advance(now);
+        if self.connections.is_current(id.0) {
+            self.lose(id.0.slot);
+        }
+    }
+
+    fn take_input(&mut self, slot: u32, mut input: &[u8]) {
+        while !input.is_empty() {
+            let Some(connection) = self.connections.get_mut(slot) else { return };
+            if connection.is_closing() {
+                return;
+            }
+            if connection.paused.any() {
+                connection.tail.extend_from_slice(input);
+                return;
+            }
+            if connection.tail.is_empty() {
+                let (used, needs) = self.process(slot, input, None);
+                let rest = input.get(used..).unwrap_or_default();
+                self.keep_tail(slot, rest, needs);
+                return;
+            }
+            // A packet began in earlier input: only its own bytes are copied behind it.
+            let missing = connection.tail_needs.saturating_sub(connection.tail.len()).max(1);
+            let (own, rest) = input.split_at(missing.min(input.len()));
+            if connection.tail.len() >= connection.tail_needs / 2 {
+                // At least half of the packet is here: the rest may be reserved for.
+                connection.tail.reserve_exact(missing);
+            }
+            connection.tail.extend_from_slice(own);
+            input = rest;
+            if connection.tail.len() >= connection.tail_needs {
+                self.process_tail(slot);
+            }
+        }
+    }
+
+    /// Handles what waits in the tail, as far as it goes.
+    pub(super) fn process_tail(&mut self, slot: u32) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let tail = core::mem::take(&mut connection.tail);
+        if tail.len() >= OWN_BUFFER_FROM {
+            let bytes = Bytes::from(tail);
+            let (used, needs) = self.process(slot, &bytes, Some(&bytes));
+            let rest = bytes.get(used..).unwrap_or_default();
+            self.keep_tail(slot, rest, needs);
+            return;
+        }
+        let (used, needs) = self.process(slot, &tail, None);
+        match self.connections.get_mut(slot) {
+            Some(connection) if used < tail.len() => {
+                connection.tail = tail;
+                connection.tail.drain(..used);
+                connection.tail_needs = needs;
+            }
+            _ => {}
+        }
+    }
+
+    fn keep_tail(&mut self, slot: u32, rest: &[u8], needs: usize) {
+        if let Some(connection) = self.connections.get_mut(slot)
+            && !rest.is_empty()
+        {
+            connection.tail.extend_from_slice(rest);
+            connection.tail_needs = needs;
+        }
+    }
+
+    /// Handles every complete packet of `input`. Returns how many bytes were used, and how many
+    /// the rest needs to be a packet.
+    ///
+    /// `shared` is the owner of `input`, if large payloads may be shared with it.
+    fn process(&mut self, slot: u32, input: &[u8], shared: Option<&Bytes>) -> (usize, usize) {
+        let now = self.now;
+        let mut used = 0;
+        loop {
+            let rest = input.get(used..).unwrap_or_default();
+            let (Some(connection), Some(&first)) = (self.connections.get_mut(slot), rest.first())
+            else {
+                return (input.len(), 0);
+            };
+            if connection.paused.any() {
+                return (used, 0);
+            }
+            let is_open = match connection.phase {
+                Phase::Open => true,
+                Phase::Opened if first != CONNECT => {
+                    // [MQTT-3.1.0-1]: nothing is said to what does not begin with a CONNECT.
+                    self.close(slot, CloseCause::NotMqtt);
+                    return (input.len(), 0);
+                }
+                Phase::Opened | Phase::Deciding(_) => false,
+                Phase::Closing(_) => return (input.len(), 0),
+            };
+            let limit = if is_open {
+                self.config.limits.packet_size
+            } else {
+                self.config.limits.connect_packet_size
+            };
+            match decode(rest, &Limits::new().max_packet_size(limit)) {
+                Ok(Decoded::NeedMore(need)) => {
+                    // A header whose length is not known yet is looked at byte by byte.
+                    return (used, need.packet_len().unwrap_or(rest.len() + 1));
+                }
+                Ok(Decoded::Packet(packet, length)) => {
+                    used += length;
+                    connection.last_packet = now;
+                    self.statistics.packets_received += 1;
+                    let handled = if is_open {
+                        self.on_packet(slot, &packet, shared)
+                    } else {
+                        self.on_first_packet(slot, &packet)
+                    };
+                    if let Err(reason) = handled {
+                        self.fault(slot, reason);
+                    }
+                }
+                Err(error) => {
+                    self.on_undecodable(slot, &error, is_open);
+                    return (input.len(), 0);
+                }
+            }
+        }
+    }
+
+    fn on_first_packet(&mut self, slot: u32, packet: &Packet<'_>) -> Handled {
+        match packet {
+            Packet::Connect(connect) => {
+                self.on_connect(slot, connect);
+                Ok(())
+            }
+            _ => {
+                self.close(slot, CloseCause::NotMqtt);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_packet(&mut self, slot: u32, packet: &Packet<'_>, shared: Option<&Bytes>) -> Handled {
+        match packet {
+            Packet::Publish(publish) => self.on_publish(slot, publish, shared),
+            Packet::PubAck(ack) => self.on_puback(slot, ack),
+            Packet::PubRec(ack) => self.on_pubrec(slot, ack),
+            Packet::PubRel(ack) => self.on_pubrel(slot, ack),
+            Packet::PubComp(ack) => self.on_pubcomp(slot, ack),
+            Packet::Subscribe(subscribe) => self.on_subscribe(slot, subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(slot, unsubscribe),
+            Packet::PingReq => {
+                // [MQTT-3.12.4-1]
+                self.answer(slot, Packet::PingResp);
+                Ok(())
+            }
+            Packet::Disconnect(disconnect) => self.on_disconnect(slot, disconnect),
+            // [MQTT-3.1.0-2]: a second CONNECT. AUTH without an Authentication Method in force,
+            // and what only a server sends.
+            Packet::Connect(_)
+            | Packet::Auth(_)
+            | Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp => Err(DisconnectReason::ProtocolError),
+        }
+    }
+
+    /// What came is no packet [MQTT-4.13.1-1].
+    fn on_undecodable(&mut self, slot: u32, error: &DecodeError, is_open: bool) {
+        self.statistics.protocol_faults += 1;
+        let reason = error.reason_code();
+        if is_open {
+            let reason = DisconnectReason::try_from(u8::from(reason))
+                .unwrap_or(DisconnectReason::MalformedPacket);
+            self.end(slot, reason);
+            return;
+        }
+        if matches!(error.rule(), DecodeRule::ProtocolVersion { level: 3 | 4 }) {
+            // A client of an older version understands only its own form of CONNACK.
+            self.answer_bytes(slot, &[0x20, 0x02, 0x00, 0x01]);
+            self.close(slot, CloseCause::Refused(ConnectReason::UnsupportedProtocolVersion));
+            return;
+        }
+        // A fixed header that no CONNECT has is not worth an answer.
+        if error.packet_type() != Some(PacketType::Connect) || error.offset() == 0 {
+            self.close(slot, CloseCause::NotMqtt);
+            return;
+        }
+        // [MQTT-3.1.4-1] [MQTT-3.1.2-1] [MQTT-3.1.2-2] [MQTT-3.1.2-3]
+        let reason = match reason {
+            ReasonCode::PacketTooLarge => ConnectReason::PacketTooLarge,
+            other => {
+                ConnectReason::try_from(u8::from(other)).unwrap_or(ConnectReason::MalformedPacket)
+            }
+        };
+        self.refuse(slot, reason);
+    }
+
+    /// A packet broke a rule: DISCONNECT with the reason, and the connection is closed
+    /// [MQTT-4.13.1-1].
+    fn fault(&mut self, slot: u32, reason: DisconnectReason) {
+        self.statistics.protocol_faults += 1;
+        self.end(slot, reason);
+    }
+
+    /// Queues a packet other than PUBLISH for a connection that is open.
+    pub(super) fn answer(&mut self, slot: u32, packet: Packet<'_>) {
+        let limit = self.config.limits.unread_answers;
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        if connection.is_closing() {
+            return;
+        }
+        // What does not fit the client's Maximum Packet Size is not sent [MQTT-3.1.2-24]
+        // [MQTT-3.1.2-25]; the codec has left out before what may be left out.
+        if packet.encode(&mut connection.answers, connection.packet_size).is_err() {
+            return;
+        }
+        if connection.answers.len() > limit {
+            connection.paused.for_answers = true;
+        }
+        self.mark_ready(slot);
+    }
+
+    /// Queues bytes that are no packet of this version.
+    fn answer_bytes(&mut self, slot: u32, bytes: &[u8]) {
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.answers.extend_from_slice(bytes);
+            self.mark_ready(slot);
+        }
+    }
+}
+
+/// The first byte of a CONNECT packet.
+const CONNECT: u8 = 0x10;

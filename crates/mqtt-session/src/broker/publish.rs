@@ -1,0 +1,350 @@
+//! PUBLISH from clients, and the acknowledgements of both directions.
+
+use core::num::NonZeroU16;
+
+use bytes::Bytes;
+use mqtt_codec::{
+    ConnectReason, DisconnectReason, Packet, PacketId, Properties, PubAck, PubAckReason, PubComp,
+    PubRec, PubRel, PubRelReason, Publish, PublishQos, QoS,
+};
+
+use super::Broker;
+use super::input::Handled;
+use super::messages::{NewMessage, Payload};
+use super::session::{Flow, FlowStart};
+use crate::exchange::{Acknowledged, AliasFault, Received, Recorded, Rejected};
+use crate::transmit::SHARE_FROM;
+
+/// Why a topic name is not taken. The connection lives on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TopicRefusal {
+    /// Longer or deeper than the configuration allows: 0x90.
+    Invalid,
+    /// The broker keeps it for itself: 0x87.
+    Reserved,
+}
+
+impl TopicRefusal {
+    pub(super) const fn connect_reason(self) -> ConnectReason {
+        match self {
+            Self::Invalid => ConnectReason::TopicNameInvalid,
+            Self::Reserved => ConnectReason::NotAuthorized,
+        }
+    }
+
+    const fn publish_reason(self) -> PubAckReason {
+        match self {
+            Self::Invalid => PubAckReason::TopicNameInvalid,
+            Self::Reserved => PubAckReason::NotAuthorized,
+        }
+    }
+}
+
+impl Broker {
+    /// A client publishes.
+    pub(super) fn on_publish(
+        &mut self,
+        slot: u32,
+        publish: &Publish<'_>,
+        shared: Option<&Bytes>,
+    ) -> Handled {
+        self.statistics.publishes_received += 1;
+        let qos = publish.qos.qos();
+        if qos > self.config.maximum_qos {
+            return Err(DisconnectReason::QosNotSupported);
+        }
+        if publish.retain && !self.config.retain_available {
+            return Err(DisconnectReason::RetainNotSupported);
+        }
+        // [MQTT-3.3.4-6]
+        if publish.properties.contains(mqtt_codec::PropertyId::SubscriptionIdentifier) {
+            return Err(DisconnectReason::ProtocolError);
+        }
+        let Some(session_slot) = self.connections.get(slot).and_then(|c| c.session) else {
+            return Ok(());
+        };
+        let alias = publish.properties.topic_alias();
+        let topic = publish.topic.as_ref().map(|topic| topic.as_str());
+        let alias_topic;
+        let topic = match (topic, alias) {
+            (Some(topic), None) => topic,
+            (None, None) => return Err(DisconnectReason::ProtocolError),
+            (topic, Some(alias)) => {
+                alias_topic = self.resolve_alias(slot, alias, topic)?;
+                &*alias_topic
+            }
+        };
+        let is_new = match publish.qos {
+            PublishQos::AtMostOnce => true,
+            PublishQos::AtLeastOnce { id, .. } => {
+                match self.flow_mut(session_slot).map(|flow| flow.incoming.on_publish_qos1(id)) {
+                    Some(Ok(())) => true,
+                    Some(Err(Rejected::PacketIdentifierInUse)) => {
+                        self.send_puback(slot, id, PubAckReason::PacketIdentifierInUse);
+                        return Ok(());
+                    }
+                    Some(Err(Rejected::ReceiveMaximumExceeded)) => {
+                        return Err(DisconnectReason::ReceiveMaximumExceeded);
+                    }
+                    None => return Ok(()),
+                }
+            }
+            PublishQos::ExactlyOnce { id, .. } => {
+                match self.flow_mut(session_slot).map(|flow| flow.incoming.on_publish_qos2(id)) {
+                    Some(Ok(Received::New)) => true,
+                    // [MQTT-4.3.3-10]: answered again and not delivered again.
+                    Some(Ok(Received::Duplicate)) => false,
+                    Some(Err(_)) => return Err(DisconnectReason::ReceiveMaximumExceeded),
+                    None => return Ok(()),
+                }
+            }
+        };
+        let reason = if is_new {
+            self.publish_from(session_slot, topic, publish, shared)
+        } else {
+            PubAckReason::Success
+        };
+        // [MQTT-3.3.4-1]
+        match publish.qos {
+            PublishQos::AtMostOnce => {}
+            PublishQos::AtLeastOnce { id, .. } => {
+                // [MQTT-4.3.2-4]
+                if let Some(flow) = self.flow_mut(session_slot) {
+                    flow.incoming.puback_sent();
+                }
+                self.send_puback(slot, id, reason);
+            }
+            PublishQos::ExactlyOnce { id, .. } => {
+                // [MQTT-4.3.3-8] [MQTT-4.3.3-9]
+                if reason.is_error()
+                    && let Some(flow) = self.flow_mut(session_slot)
+                {
+                    flow.incoming.refused(id);
+                }
+                let packet = PubRec { packet_id: id, reason, properties: Properties::default() };
+                self.answer(slot, Packet::PubRec(packet));
+            }
+        }
+        Ok(())
+    }
+
+    /// The topic that an alias stands for; sets it if a topic came along.
+    fn resolve_alias(
+        &mut self,
+        slot: u32,
+        alias: NonZeroU16,
+        topic: Option<&str>,
+    ) -> Result<Box<str>, DisconnectReason> {
+        let maximum = self.config.limits.topic_alias_maximum;
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return Err(DisconnectReason::TopicAliasInvalid);
+        };
+        let aliases = connection.incoming_aliases.get_or_insert_default();
+        match aliases.resolve(alias, topic, maximum) {
+            Ok(topic) => Ok(topic.into()),
+            Err(AliasFault::AboveMaximum) => Err(DisconnectReason::TopicAliasInvalid),
+            Err(AliasFault::Unknown) => Err(DisconnectReason::ProtocolError),
+        }
+    }
+
+    /// Takes a new message from the client of a session and says how it fared.
+    fn publish_from(
+        &mut self,
+        session_slot: u32,
+        topic: &str,
+        publish: &Publish<'_>,
+        shared: Option<&Bytes>,
+    ) -> PubAckReason {
+        if let Err(refusal) = self.check_topic_name(topic) {
+            self.statistics.publishes_refused += 1;
+            return refusal.publish_reason();
+        }
+        if publish.retain && !self.can_retain(topic, publish) {
+            self.statistics.publishes_refused += 1;
+            return PubAckReason::QuotaExceeded;
+        }
+        self.find_targets(topic, Some(session_slot), publish.qos.qos(), publish.retain);
+        if self.targets.is_empty() && !publish.retain {
+            return PubAckReason::NoMatchingSubscribers;
+        }
+        let publisher = match self.sessions.get(session_slot) {
+            Some(session) if publish.retain => self.entropy.hash(session.client_id.as_bytes()),
+            _ => 0,
+        };
+        let payload = match shared {
+            Some(bytes) if publish.payload.len() >= SHARE_FROM => {
+                Payload::Owned(bytes.slice_ref(publish.payload))
+            }
+            _ => Payload::Borrowed(publish.payload),
+        };
+        let message = self.messages.insert(
+            self.now,
+            NewMessage {
+                topic,
+                qos: publish.qos.qos(),
+                retain: publish.retain,
+                expiry: publish.properties.message_expiry_interval(),
+                publisher,
+                payload,
+            },
+            |head| publish.properties.copy_forwardable(head),
+        );
+        if publish.retain {
+            self.retain(message);
+        }
+        let reached = !self.targets.is_empty();
+        self.deliver_to_targets(message);
+        self.messages.release(message);
+        if reached { PubAckReason::Success } else { PubAckReason::NoMatchingSubscribers }
+    }
+
+    /// Whether a client may publish to a topic at all.
+    pub(super) fn check_topic_name(&self, topic: &str) -> Result<(), TopicRefusal> {
+        let limits = &self.config.limits;
+        if topic.len() > limits.topic_bytes {
+            return Err(TopicRefusal::Invalid);
+        }
+        // Each level but the first needs a separator: a short topic cannot be too deep.
+        if topic.len() >= limits.topic_levels
+            && topic.bytes().filter(|&byte| byte == b'/').count() >= limits.topic_levels
+        {
+            return Err(TopicRefusal::Invalid);
+        }
+        if topic.starts_with('$') {
+            return Err(TopicRefusal::Reserved);
+        }
+        Ok(())
+    }
+
+    fn send_puback(&mut self, slot: u32, packet_id: PacketId, reason: PubAckReason) {
+        let packet = PubAck { packet_id, reason, properties: Properties::default() };
+        self.answer(slot, Packet::PubAck(packet));
+    }
+
+    /// A client acknowledges a QoS 1 message.
+    pub(super) fn on_puback(&mut self, slot: u32, ack: &PubAck<'_>) -> Handled {
+        let acknowledged = self.flow_of(slot).map(|flow| flow.outgoing.on_puback(ack.packet_id));
+        self.finish(slot, acknowledged)
+    }
+
+    /// A client ends the exchange of a QoS 2 message.
+    pub(super) fn on_pubcomp(&mut self, slot: u32, ack: &PubComp<'_>) -> Handled {
+        let acknowledged = self.flow_of(slot).map(|flow| flow.outgoing.on_pubcomp(ack.packet_id));
+        self.finish(slot, acknowledged)
+    }
+
+    fn finish(
+        &mut self,
+        slot: u32,
+        acknowledged: Option<Acknowledged<super::session::Delivery>>,
+    ) -> Handled {
+        match acknowledged {
+            Some(Acknowledged::Done(delivery)) => {
+                if let Some(message) = delivery.message {
+                    self.messages.release(message);
+                }
+                self.mark_if_transmittable(slot);
+                Ok(())
+            }
+            Some(Acknowledged::Mismatch) => Err(DisconnectReason::ProtocolError),
+            Some(Acknowledged::Unknown) | None => {
+                self.statistics.unknown_acknowledgements += 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// A client has recorded a QoS 2 message, or refuses it.
+    pub(super) fn on_pubrec(&mut self, slot: u32, ack: &PubRec<'_>) -> Handled {
+        let refused = ack.reason.is_error();
+        let (reason, released) = match self
+            .flow_of(slot)
+            .map(|flow| flow.outgoing.on_pubrec(ack.packet_id, refused))
+        {
+            // [MQTT-4.3.3-4]
+            Some(Recorded::Release(delivery)) => (PubRelReason::Success, delivery.message.take()),
+            Some(Recorded::ReleaseAgain) => (PubRelReason::Success, None),
+            Some(Recorded::Refused(delivery)) => {
+                // [MQTT-4.8.2-6]: nobody else is offered the message.
+                if let Some(message) = delivery.message {
+                    self.messages.release(message);
+                }
+                self.mark_if_transmittable(slot);
+                return Ok(());
+            }
+            Some(Recorded::Mismatch) => return Err(DisconnectReason::ProtocolError),
+            Some(Recorded::Unknown) | None => {
+                self.statistics.unknown_acknowledgements += 1;
+                if refused {
+                    return Ok(());
+                }
+                (PubRelReason::PacketIdentifierNotFound, None)
+            }
+        };
+        if let Some(message) = released {
+            self.messages.release(message);
+        }
+        let packet = PubRel { packet_id: ack.packet_id, reason, properties: Properties::default() };
+        self.answer(slot, Packet::PubRel(packet));
+        Ok(())
+    }
+
+    /// A client releases a QoS 2 packet identifier [MQTT-4.3.3-11].
+    pub(super) fn on_pubrel(&mut self, slot: u32, ack: &PubRel<'_>) -> Handled {
+        let known = self.flow_of(slot).is_some_and(|flow| flow.incoming.on_pubrel(ack.packet_id));
+        let reason = if known {
+            PubRelReason::Success
+        } else {
+            self.statistics.unknown_acknowledgements += 1;
+            PubRelReason::PacketIdentifierNotFound
+        };
+        let packet =
+            PubComp { packet_id: ack.packet_id, reason, properties: Properties::default() };
+        self.answer(slot, Packet::PubComp(packet));
+        Ok(())
+    }
+
+    /// What is under way in the session of a connection, if there is anything.
+    fn flow_of(&mut self, slot: u32) -> Option<&mut Flow> {
+        let session = self.connections.get(slot)?.session?;
+        self.sessions.get_mut(session)?.flow.as_deref_mut()
+    }
+
+    /// What is under way in a session, made if there is nothing yet.
+    pub(super) fn flow_mut(&mut self, session_slot: u32) -> Option<&mut Flow> {
+        let session = self.sessions.get_mut(session_slot)?;
+        let limits = &self.config.limits;
+        let send_maximum = session
+            .connection
+            .and_then(|slot| self.connections.get(slot))
+            .map_or(limits.send_maximum, |connection| connection.send_maximum);
+        Some(session.flow(FlowStart { receive_maximum: limits.receive_maximum, send_maximum }))
+    }
+
+    /// Puts a connection into the ready queue if its session has something that can be sent.
+    pub(super) fn mark_if_transmittable(&mut self, slot: u32) {
+        if self.flow_of(slot).is_some_and(|flow| flow.can_transmit()) {
+            self.mark_ready(slot);
+        }
+    }
+
+    /// Whether there is room to retain a message; replacing or clearing one always fits if it
+    /// takes no more than before.
+    fn can_retain(&self, topic: &str, publish: &Publish<'_>) -> bool {
+        if publish.payload.is_empty() {
+            return true;
+        }
+        let limits = &self.config.limits;
+        let replaced = self.retained.get(topic).and_then(|kept| self.messages.get(kept.message));
+        let fewer = replaced.map_or(0, |message| message.size());
+        let more = topic.len() + publish.properties.as_bytes().len() + publish.payload.len();
+        let count = self.retained.len() + usize::from(replaced.is_none());
+        count <= limits.retained_messages
+            && self.retained_bytes - fewer + more <= limits.retained_bytes
+    }
+}
+
+/// The lower of the QoS of a message and of a subscription [MQTT-3.8.4-8].
+pub(super) fn lower(published: QoS, granted: QoS) -> QoS {
+    published.min(granted)
+}

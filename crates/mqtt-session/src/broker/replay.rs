@@ -1,0 +1,85 @@
+//! Retained messages on their way to a new subscription, taken from the store one by one as the
+//! client can take them.
+
+use mqtt_codec::QoS;
+
+use super::messages::Messages;
+use super::publish::lower;
+use super::route::{Retained, Subscription};
+use super::session::{Delivery, SubscriptionIds};
+use crate::Time;
+use crate::retained::{Cursor, RetainedTree, Step};
+
+/// Where the replay of one subscription stands.
+#[derive(Debug)]
+pub(super) struct Replay {
+    filter: Box<str>,
+    subscription: Subscription,
+    /// The subscriber, by the keyed hash of its client identifier.
+    subscriber: u64,
+    cursor: Cursor,
+}
+
+/// One step of a replay.
+#[derive(Debug)]
+pub(super) enum Replayed {
+    /// A message to send; the message is held for it.
+    Delivery(Delivery),
+    /// Nothing yet: the store is being searched.
+    Searching,
+    /// Nothing more.
+    Done,
+}
+
+/// Topics looked at in one step.
+const STEP: usize = 64;
+
+impl Replay {
+    pub(super) fn new(filter: &str, subscription: Subscription, subscriber: u64) -> Self {
+        Self { filter: filter.into(), subscription, subscriber, cursor: Cursor::new() }
+    }
+
+    pub(super) fn filter(&self) -> &str {
+        &self.filter
+    }
+
+    /// The QoS granted: what is replayed may have less.
+    pub(super) const fn qos(&self) -> QoS {
+        self.subscription.options.qos
+    }
+
+    /// The next retained message.
+    pub(super) fn step(
+        &mut self,
+        now: Time,
+        retained: &RetainedTree<Retained>,
+        messages: &mut Messages,
+    ) -> Replayed {
+        let mut scan = retained.scan(&self.filter, &mut self.cursor, STEP);
+        loop {
+            let id = match scan.step() {
+                Step::Entry(_, kept) => kept.message,
+                Step::ComeAgain => return Replayed::Searching,
+                Step::Done => return Replayed::Done,
+            };
+            let Some(message) = messages.get(id) else { continue };
+            // [MQTT-3.8.3-3] [MQTT-3.3.2-5]
+            let is_own = self.subscription.options.no_local && message.publisher == self.subscriber;
+            if is_own || message.is_expired(now) {
+                continue;
+            }
+            let qos = lower(message.qos, self.subscription.options.qos);
+            let subscription_ids =
+                self.subscription.id.map_or(SubscriptionIds::None, SubscriptionIds::One);
+            messages.hold(id);
+            return Replayed::Delivery(Delivery {
+                message: Some(id),
+                order: 0,
+                qos,
+                // Sent because of a new subscription, whatever Retain As Published says.
+                retain: true,
+                subscription_ids,
+            });
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! From a message to the sessions that want it, and the retained messages.
+
+use mqtt_codec::{QoS, SubscriptionId, SubscriptionOptions};
+
+use super::Broker;
+use super::messages::MessageId;
+use super::publish::lower;
+use super::session::{Delivery, SubscriptionIds};
+use super::shared::GROUP;
+use super::statistics::DropReason;
+use super::timers::TimerKey;
+use crate::deadlines::DeadlineHandle;
+
+/// What a session, or a member of a group, asked for with a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Subscription {
+    pub(super) options: SubscriptionOptions,
+    pub(super) id: Option<SubscriptionId>,
+}
+
+/// The retained message of a topic.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retained {
+    pub(super) message: MessageId,
+    /// Its timer, if it expires.
+    timer: Option<DeadlineHandle>,
+}
+
+/// A session that a message goes to, with what all its matching subscriptions make of it.
+#[derive(Debug)]
+pub(super) struct Target {
+    session: u32,
+    qos: QoS,
+    retain: bool,
+    subscription_ids: SubscriptionIds,
+}
+
+impl Broker {
+    /// Finds the sessions that a message of this topic goes to, each once.
+    ///
+    /// Overlapping subscriptions make one copy with the highest QoS among them [MQTT-3.3.4-2] and
+    /// all their identifiers [MQTT-3.3.4-3] [MQTT-3.3.4-4].
+    pub(super) fn find_targets(
+        &mut self,
+        topic: &str,
+        publisher: Option<u32>,
+        qos: QoS,
+        retain: bool,
+    ) {
+        self.routing = self.routing.wrapping_add(1);
+        self.targets.clear();
+        self.matched.clear();
+        // [MQTT-3.3.2-3] [MQTT-4.7.3-4]
+        let matched = &mut self.matched;
+        self.index.for_each_match(topic, |_, subscriber, subscription| {
+            matched.push((subscriber, *subscription));
+        });
+        let mut matched = core::mem::take(&mut self.matched);
+        for (subscriber, subscription) in matched.drain(..) {
+            if subscriber & GROUP == 0 {
+                // [MQTT-3.8.3-3]
+                if subscription.options.no_local && publisher == Some(subscriber) {
+                    continue;
+                }
+                self.add_target(subscriber, subscription, qos, retain);
+            } else if let Some((member, subscription)) = self.choose_member(subscriber) {
+                self.add_target(member, subscription, qos, retain);
+            }
+        }
+        self.matched = matched;
+    }
+
+    fn add_target(&mut self, session: u32, subscription: Subscription, qos: QoS, retain: bool) {
+        let routing = self.routing;
+        let Some(state) = self.sessions.get_mut(session) else { return };
+        let qos = lower(qos, subscription.options.qos);
+        // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+        let retain = retain && subscription.options.retain_as_published;
+        if state.routed.0 == routing
+            && let Some(target) = self.targets.get_mut(state.routed.1 as usize)
+        {
+            target.qos = target.qos.max(qos);
+            target.retain |= retain;
+            if let Some(id) = subscription.id {
+                target.subscription_ids.push(id);
+            }
+            return;
+        }
+        state.routed = (routing, u32::try_from(self.targets.len()).unwrap_or(u32::MAX));
+        let subscription_ids = subscription.id.map_or(SubscriptionIds::None, SubscriptionIds::One);
+        self.targets.push(Target { session, qos, retain, subscription_ids });
+    }
+
+    /// Gives a message to every session that `find_targets` found [MQTT-4.5.0-1].
+    pub(super) fn deliver_to_targets(&mut self, message: MessageId) {
+        let mut targets = core::mem::take(&mut self.targets);
+        for target in targets.drain(..) {
+            let Target { session, qos, retain, subscription_ids } = target;
+            self.enqueue(session, message, qos, retain, subscription_ids);
+        }
+        self.targets = targets;
+    }
+
+    /// Publishes a message of the broker's own keeping, such as a will.
+    pub(super) fn publish_stored(&mut self, message: MessageId) {
+        let Some(stored) = self.messages.get(message) else { return };
+        let (qos, retain) = (stored.qos, stored.retain);
+        let topic = stored.topic().to_owned();
+        self.find_targets(&topic, None, qos, retain);
+        if retain {
+            self.messages.hold(message);
+            self.retain(message);
+            self.messages.release(message);
+        }
+        self.deliver_to_targets(message);
+    }
+
+    /// Appends a message to the queue of a session, if there is room.
+    fn enqueue(
+        &mut self,
+        session_slot: u32,
+        message: MessageId,
+        qos: QoS,
+        retain: bool,
+        subscription_ids: SubscriptionIds,
+    ) {
+        let Some(session) = self.sessions.get(session_slot) else { return };
+        let connection = session.connection;
+        if qos == QoS::AtMostOnce && connection.is_none() {
+            return;
+        }
+        let size = self.messages.get(message).map_or(0, |message| message.size());
+        let queued_messages = self.config.limits.queued_messages;
+        let queued_bytes = self.config.limits.queued_bytes;
+        let Some(flow) = self.flow_mut(session_slot) else { return };
+        let reason = if flow.queued() >= queued_messages {
+            Some(DropReason::QueueFull)
+        } else if flow.queued_bytes + size > queued_bytes {
+            Some(DropReason::QueueBytes)
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            self.count_drop(session_slot, reason);
+            return;
+        }
+        let order = flow.next_order;
+        flow.next_order = order.wrapping_add(1);
+        flow.queued_bytes += size;
+        let delivery = Delivery { message: Some(message), order, qos, retain, subscription_ids };
+        let sendable = match qos {
+            QoS::AtMostOnce => {
+                flow.unacknowledged.push_back(delivery);
+                true
+            }
+            QoS::AtLeastOnce | QoS::ExactlyOnce => {
+                flow.acknowledged.push_back(delivery);
+                flow.outgoing.may_send()
+            }
+        };
+        self.messages.hold(message);
+        if let Some(slot) = connection
+            && sendable
+        {
+            self.mark_ready(slot);
+        }
+    }
+
+    pub(super) fn count_drop(&mut self, session_slot: u32, reason: DropReason) {
+        self.statistics.dropped.count(reason);
+        if let Some(session) = self.sessions.get_mut(session_slot) {
+            session.dropped += 1;
+        }
+    }
+
+    /// Makes a message the retained one of its topic [MQTT-3.3.1-5], or, if it has no payload,
+    /// forgets the one there is [MQTT-3.3.1-6] [MQTT-3.3.1-7].
+    pub(super) fn retain(&mut self, message: MessageId) {
+        let Some(stored) = self.messages.get(message) else { return };
+        let previous = if stored.payload_len() == 0 {
+            self.retained.remove(stored.topic())
+        } else {
+            let timer = stored
+                .expires_at()
+                .map(|at| self.deadlines.insert(at.as_nanos(), TimerKey::Retained(message)));
+            self.retained_bytes += stored.size();
+            let previous = self.retained.insert(stored.topic(), Retained { message, timer });
+            self.messages.hold(message);
+            self.messages.shrink(message);
+            previous
+        };
+        if let Some(Retained { message, timer }) = previous {
+            if let Some(timer) = timer {
+                self.deadlines.cancel(timer, TimerKey::Retained(message));
+            }
+            self.retained_bytes -= self.messages.get(message).map_or(0, |m| m.size());
+            self.messages.release(message);
+        }
+    }
+
+    /// Forgets a retained message whose time is over.
+    pub(super) fn expire_retained(&mut self, message: MessageId) {
+        let Some(stored) = self.messages.get(message) else { return };
+        let size = stored.size();
+        if self.retained.remove(stored.topic()).is_some() {
+            self.retained_bytes -= size;
+            self.messages.release(message);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What outlives a network connection: the session of one client identifier.
+
+use std::collections::VecDeque;
+
+use mqtt_codec::{QoS, SubscriptionId};
+
+use super::messages::MessageId;
+use super::replay::Replay;
+use crate::Time;
+use crate::deadlines::DeadlineHandle;
+use crate::exchange::{Incoming, Outgoing};
+use crate::index::FilterId;
+
+/// The state that a client identifier stands for [MQTT-3.1.3-2].
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) client_id: Box<str>,
+    /// Who may resume it: the identity that policy gave to the connection that made it.
+    pub(super) identity: Option<Box<str>>,
+    /// The slot of its open connection.
+    pub(super) connection: Option<u32>,
+    /// Seconds that it lives on without a connection; `u32::MAX` for ever.
+    pub(super) expiry_interval: u32,
+    /// When it ends, while there is no connection.
+    pub(super) ends_at: Option<Time>,
+    /// Its timer, while something becomes due without a connection.
+    pub(super) timer: Option<DeadlineHandle>,
+    pub(super) will: Option<Box<StoredWill>>,
+    /// The filters it subscribes to, sorted.
+    pub(super) subscriptions: Vec<FilterId>,
+    /// The groups of shared subscriptions that it is a member of.
+    pub(super) groups: Vec<u32>,
+    /// What is under way; nothing until there is something.
+    pub(super) flow: Option<Box<Flow>>,
+    /// Marks the sessions that a message was routed to already: the number of the routing, and
+    /// the place in its list of targets.
+    pub(super) routed: (u32, u32),
+    /// Messages dropped for this session.
+    pub(super) dropped: u64,
+}
+
+/// A Will Message that waits for its connection to end, or for its delay.
+#[derive(Debug)]
+pub(super) struct StoredWill {
+    pub(super) message: MessageId,
+    /// Seconds between the end of the connection and the will.
+    pub(super) delay: u32,
+    /// Seconds from its publishing to its expiry; `None` for never.
+    pub(super) expiry: Option<u32>,
+    /// When it is published, once the connection has ended.
+    pub(super) due_at: Option<Time>,
+    /// Bytes it takes.
+    pub(super) size: usize,
+}
+
+/// Messages under way in both directions.
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) incoming: Incoming,
+    pub(super) outgoing: Outgoing<Delivery>,
+    /// QoS 0 messages that wait to be sent.
+    pub(super) unacknowledged: VecDeque<Delivery>,
+    /// QoS 1 and QoS 2 messages that wait to be sent.
+    pub(super) acknowledged: VecDeque<Delivery>,
+    /// Bytes of the messages that wait.
+    pub(super) queued_bytes: usize,
+    /// The order of the next message that is queued.
+    pub(super) next_order: u32,
+    /// Retained messages that new subscriptions are still to be sent.
+    pub(super) replays: VecDeque<Replay>,
+}
+
+/// A message on its way to one session.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Delivery {
+    /// `None` once the receiver has recorded it: only the exchange is left to finish.
+    pub(super) message: Option<MessageId>,
+    /// Where it stands among all that was queued for the session.
+    pub(super) order: u32,
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    pub(super) subscription_ids: SubscriptionIds,
+}
+
+/// The Subscription Identifiers of the subscriptions that a delivery is owed to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum SubscriptionIds {
+    #[default]
+    None,
+    One(SubscriptionId),
+    Many(Box<[SubscriptionId]>),
+}
+
+impl SubscriptionIds {
+    pub(super) fn as_slice(&self) -> &[SubscriptionId] {
+        match self {
+            Self::None => &[],
+            Self::One(id) => core::slice::from_ref(id),
+            Self::Many(ids) => ids,
+        }
+    }
+
+    /// Adds the identifier of one more subscription [MQTT-3.3.4-4].
+    pub(super) fn push(&mut self, id: SubscriptionId) {
+        *self = match core::mem::take(self) {
+            Self::None => Self::One(id),
+            Self::One(first) => Self::Many([first, id].into()),
+            Self::Many(ids) => {
+                let mut ids = ids.into_vec();
+                ids.push(id);
+                Self::Many(ids.into())
+            }
+        };
+    }
+}
+
+impl Session {
+    pub(super) fn new(client_id: Box<str>, identity: Option<Box<str>>) -> Self {
+        Self {
+            client_id,
+            identity,
+            connection: None,
+            expiry_interval: 0,
+            ends_at: None,
+            timer: None,
+            will: None,
+            subscriptions: Vec::new(),
+            groups: Vec::new(),
+            flow: None,
+            routed: (0, 0),
+            dropped: 0,
+        }
+    }
+
+    /// What is under way, made when it is needed for the first time.
+    pub(super) fn flow(&mut self, start: FlowStart) -> &mut Flow {
+        self.flow.get_or_insert_with(|| Box::new(Flow::new(start)))
+    }
+
+    /// The earliest moment at which something becomes due without a connection.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        let will = self.will.as_ref().and_then(|will| will.due_at);
+        match (self.ends_at, will) {
+            (Some(ends), Some(will)) => Some(ends.min(will)),
+            (ends, will) => ends.or(will),
+        }
+    }
+}
+
+/// The quotas with which a connection's exchanges begin.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FlowStart {
+    pub(super) receive_maximum: core::num::NonZeroU16,
+    pub(super) send_maximum: core::num::NonZeroU16,
+}
+
+impl Flow {
+    fn new(start: FlowStart) -> Self {
+        let mut flow = Self {
+            incoming: Incoming::new(),
+            outgoing: Outgoing::new(),
+            unacknowledged: VecDeque::new(),
+            acknowledged: VecDeque::new(),
+            queued_bytes: 0,
+            next_order: 0,
+            replays: VecDeque::new(),
+        };
+        flow.start_connection(start);
+        flow
+    }
+
+    /// A new connection carries what is under way from here on.
+    pub(super) fn start_connection(&mut self, start: FlowStart) {
+        self.incoming.start_connection(start.receive_maximum.get());
+        self.outgoing.start_connection(start.send_maximum);
+    }
+
+    /// Messages that wait to be sent for the first time.
+    pub(super) fn queued(&self) -> usize {
+        self.unacknowledged.len() + self.acknowledged.len()
+    }
+
+    /// Whether something can be sent now.
+    pub(super) fn can_transmit(&self) -> bool {
+        !self.unacknowledged.is_empty()
+            || self.outgoing.must_resend()
+            || (!self.acknowledged.is_empty() && self.outgoing.may_send())
+            || self
+                .replays
+                .front()
+                .is_some_and(|replay| replay.qos() == QoS::AtMostOnce || self.outgoing.may_send())
+    }
+}

@@ -1,0 +1,181 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+
+use mqtt_codec::{
+    DisconnectReason, Packet, Properties, QoS, RetainHandling, SubAck, SubAckReason, Subscribe,
+    SubscriptionId, SubscriptionOptions, TopicFilter, UnsubAck, UnsubAckReason, Unsubscribe,
+};
+
+use super::Broker;
+use super::input::Handled;
+use super::replay::Replay;
+use super::route::Subscription;
+
+impl Broker {
+    /// A client subscribes: each filter as if it had come alone [MQTT-3.8.4-5].
+    pub(super) fn on_subscribe(&mut self, slot: u32, subscribe: &Subscribe<'_>) -> Handled {
+        let Some(session) = self.connections.get(slot).and_then(|c| c.session) else {
+            return Ok(());
+        };
+        let id = subscribe.properties.subscription_ids().next();
+        self.check_availability(subscribe, id)?;
+        let mut reasons = Vec::with_capacity(subscribe.len());
+        for (number, (filter, options)) in subscribe.filters().enumerate() {
+            let reason = if number < self.config.limits.filters_per_subscribe {
+                self.subscribe(session, &filter, options, id)
+            } else {
+                SubAckReason::QuotaExceeded
+            };
+            reasons.push(reason);
+        }
+        // [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT-2.2.1-6]
+        let packet = SubAck::new(subscribe.packet_id, Properties::default(), &reasons);
+        if let Ok(packet) = packet {
+            self.answer(slot, Packet::SubAck(packet));
+        }
+        self.mark_if_transmittable(slot);
+        Ok(())
+    }
+
+    /// What CONNACK said is not available is not asked for.
+    fn check_availability(&self, subscribe: &Subscribe<'_>, id: Option<SubscriptionId>) -> Handled {
+        let config = &self.config;
+        if id.is_some() && !config.subscription_id_available {
+            return Err(DisconnectReason::SubscriptionIdentifiersNotSupported);
+        }
+        if !config.shared_subscription_available
+            && subscribe.filters().any(|(filter, _)| filter.is_shared())
+        {
+            return Err(DisconnectReason::SharedSubscriptionsNotSupported);
+        }
+        if !config.wildcard_subscription_available
+            && subscribe.filters().any(|(filter, _)| filter.has_wildcards())
+        {
+            return Err(DisconnectReason::WildcardSubscriptionsNotSupported);
+        }
+        Ok(())
+    }
+
+    /// Subscribes a session to one filter and says what was granted [MQTT-3.8.4-7].
+    fn subscribe(
+        &mut self,
+        session_slot: u32,
+        filter: &TopicFilter<'_>,
+        options: SubscriptionOptions,
+        id: Option<SubscriptionId>,
+    ) -> SubAckReason {
+        let limits = &self.config.limits;
+        let text = filter.filter();
+        let separators = text.bytes().filter(|&byte| byte == b'/').count();
+        if filter.as_str().len() > limits.topic_bytes || separators >= limits.topic_levels {
+            return SubAckReason::TopicFilterInvalid;
+        }
+        // [MQTT-3.2.2-10]
+        let granted = options.qos.min(self.config.maximum_qos);
+        let subscription =
+            Subscription { options: SubscriptionOptions { qos: granted, ..options }, id };
+        let Some(session) = self.sessions.get(session_slot) else {
+            return SubAckReason::UnspecifiedError;
+        };
+        let has_room = session.subscriptions.len() + session.groups.len() < limits.subscriptions;
+        if filter.is_shared() {
+            if !has_room && !self.is_member(session_slot, filter) {
+                return SubAckReason::QuotaExceeded;
+            }
+            if !self.join_group(session_slot, filter, subscription) {
+                return SubAckReason::QuotaExceeded;
+            }
+            // Retained messages are never sent for a shared subscription.
+            return granted_reason(granted);
+        }
+        if !has_room && self.index.get(text, session_slot).is_none() {
+            return SubAckReason::QuotaExceeded;
+        }
+        // [MQTT-3.8.4-3]: one with the same filter is replaced, and nothing is lost meanwhile.
+        let (filter_id, previous) = self.index.insert(text, session_slot, subscription);
+        if previous.is_none()
+            && let Some(session) = self.sessions.get_mut(session_slot)
+            && let Err(at) = session.subscriptions.binary_search(&filter_id)
+        {
+            session.subscriptions.insert(at, filter_id);
+        }
+        // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.8.4-4]
+        let send_retained = match options.retain_handling {
+            RetainHandling::SendAlways => true,
+            RetainHandling::SendIfNew => previous.is_none(),
+            RetainHandling::DoNotSend => false,
+        };
+        if send_retained && !self.retained.is_empty() {
+            self.replay(session_slot, text, subscription);
+        }
+        granted_reason(granted)
+    }
+
+    /// Begins to send the retained messages that match a filter.
+    fn replay(&mut self, session_slot: u32, filter: &str, subscription: Subscription) {
+        let Some(session) = self.sessions.get(session_slot) else { return };
+        let own = self.entropy.hash(session.client_id.as_bytes());
+        let Some(flow) = self.flow_mut(session_slot) else { return };
+        // One that is under way for the same filter begins anew.
+        flow.replays.retain(|replay| replay.filter() != filter);
+        flow.replays.push_back(Replay::new(filter, subscription, own));
+    }
+
+    /// A client unsubscribes [MQTT-3.10.4-6].
+    pub(super) fn on_unsubscribe(&mut self, slot: u32, unsubscribe: &Unsubscribe<'_>) -> Handled {
+        let Some(session) = self.connections.get(slot).and_then(|c| c.session) else {
+            return Ok(());
+        };
+        let reasons: Vec<UnsubAckReason> = unsubscribe
+            .filters()
+            .map(|filter| match self.unsubscribe(session, &filter) {
+                true => UnsubAckReason::Success,
+                false => UnsubAckReason::NoSubscriptionExisted,
+            })
+            .collect();
+        // [MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT-3.11.3-1] [MQTT-3.11.3-2]
+        let packet = UnsubAck::new(unsubscribe.packet_id, Properties::default(), &reasons);
+        if let Ok(packet) = packet {
+            self.answer(slot, Packet::UnsubAck(packet));
+        }
+        Ok(())
+    }
+
+    /// Deletes the subscription with exactly this filter [MQTT-3.10.4-1]. What is under way to the
+    /// client goes on [MQTT-3.10.4-3], and nothing is added to it [MQTT-3.10.4-2].
+    fn unsubscribe(&mut self, session_slot: u32, filter: &TopicFilter<'_>) -> bool {
+        if filter.is_shared() {
+            return self.leave_group(session_slot, filter.as_str());
+        }
+        let Some(filter_id) = self.index.find(filter.filter()) else { return false };
+        if self.index.remove_by_id(filter_id, session_slot).is_none() {
+            return false;
+        }
+        if let Some(session) = self.sessions.get_mut(session_slot) {
+            if let Ok(at) = session.subscriptions.binary_search(&filter_id) {
+                session.subscriptions.remove(at);
+            }
+            if let Some(flow) = &mut session.flow {
+                flow.replays.retain(|replay| replay.filter() != filter.filter());
+            }
+        }
+        true
+    }
+
+    /// Deletes all subscriptions of a session.
+    pub(super) fn unsubscribe_all(&mut self, session_slot: u32) {
+        if let Some(session) = self.sessions.get_mut(session_slot) {
+            for filter in core::mem::take(&mut session.subscriptions) {
+                self.index.remove_by_id(filter, session_slot);
+            }
+        }
+        self.leave_groups(session_slot);
+    }
+}
+
+const fn granted_reason(qos: QoS) -> SubAckReason {
+    match qos {
+        QoS::AtMostOnce => SubAckReason::GrantedQos0,
+        QoS::AtLeastOnce => SubAckReason::GrantedQos1,
+        QoS::ExactlyOnce => SubAckReason::GrantedQos2,
+    }
+}

@@ -1,0 +1,155 @@
+//! What time does: Keep Alive, expiry, wills, and decisions that were not taken.
+
+use mqtt_codec::{ConnectReason, DisconnectReason};
+
+use super::connection::Phase;
+use super::messages::MessageId;
+use super::slots::Key;
+use super::{Broker, CloseCause};
+use crate::{Deadline, Time, Timer};
+
+/// What a timer of the broker is for. A connection, a session and a retained message have one at
+/// most. A connection's looks at the clock when it fires, so that moving a deadline away costs
+/// nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TimerKey {
+    Connection(Key),
+    Session(Key),
+    Retained(MessageId),
+}
+
+impl Broker {
+    /// Time has passed. Early and late calls are harmless.
+    pub fn handle_timeout(&mut self, now: Time) {
+        let now = self.advance(now);
+        while let Some(key) = self.deadlines.pop_due(now.as_nanos()) {
+            match key {
+                TimerKey::Connection(key) if self.connections.is_current(key) => {
+                    self.on_connection_timer(key.slot);
+                }
+                TimerKey::Session(key) if self.sessions.is_current(key) => {
+                    self.on_session_timer(key.slot);
+                }
+                TimerKey::Connection(_) | TimerKey::Session(_) => {}
+                TimerKey::Retained(message) => self.expire_retained(message),
+            }
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Deadline> {
+        let (at, key) = self.deadlines.peek()?;
+        let timer = match key {
+            TimerKey::Connection(_) => Timer::Connection,
+            TimerKey::Session(_) => Timer::Session,
+            TimerKey::Retained(_) => Timer::RetainedMessage,
+        };
+        Some(Deadline { at: Time::from_nanos(at), timer })
+    }
+
+    /// Makes sure that a connection is looked at when its next deadline comes.
+    pub(super) fn arm_connection(&mut self, slot: u32) {
+        let Some(at) = self.connection_deadline(slot) else { return };
+        let Some(key) = self.connections.key(slot) else { return };
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let key = TimerKey::Connection(key);
+        match connection.timer {
+            Some((armed, _)) if armed <= at => return,
+            Some((_, handle)) => {
+                self.deadlines.cancel(handle, key);
+            }
+            None => {}
+        }
+        connection.timer = Some((at, self.deadlines.insert(at.as_nanos(), key)));
+    }
+
+    /// Makes sure that a session without a connection is looked at when it ends.
+    pub(super) fn arm_session(&mut self, slot: u32) {
+        let Some(at) = self.sessions.get(slot).and_then(|session| session.next_deadline()) else {
+            return;
+        };
+        self.disarm_session(slot);
+        if let (Some(key), Some(session)) = (self.sessions.key(slot), self.sessions.get_mut(slot)) {
+            let key = TimerKey::Session(key);
+            session.timer = Some(self.deadlines.insert(at.as_nanos(), key));
+        }
+    }
+
+    /// Nothing becomes due for a session any more.
+    pub(super) fn disarm_session(&mut self, slot: u32) {
+        if let (Some(key), Some(session)) = (self.sessions.key(slot), self.sessions.get_mut(slot))
+            && let Some(handle) = session.timer.take()
+        {
+            self.deadlines.cancel(handle, TimerKey::Session(key));
+        }
+    }
+
+    fn connection_deadline(&self, slot: u32) -> Option<Time> {
+        let limits = &self.config.limits;
+        let connection = self.connections.get(slot)?;
+        let stall = connection.is_ready.then(|| connection.ready_since + limits.write_stall);
+        match connection.phase {
+            Phase::Opened => Some(connection.last_packet + limits.connect_timeout),
+            Phase::Deciding(ref deciding) => Some(deciding.until),
+            Phase::Closing(_) => stall,
+            Phase::Open => {
+                let silence = silence_ends(connection.last_packet, connection.keep_alive_millis);
+                match (stall, silence) {
+                    (Some(stall), Some(silence)) => Some(stall.min(silence)),
+                    (stall, silence) => stall.or(silence),
+                }
+            }
+        }
+    }
+
+    fn on_connection_timer(&mut self, slot: u32) {
+        let now = self.now;
+        let write_stall = self.config.limits.write_stall;
+        let due = self.connection_deadline(slot).is_some_and(|at| at <= now);
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        connection.timer = None;
+        if !due {
+            self.arm_connection(slot);
+            return;
+        }
+        let stalled = connection.is_ready && connection.ready_since + write_stall <= now;
+        match connection.phase {
+            Phase::Opened => self.close(slot, CloseCause::ConnectTimeout),
+            Phase::Deciding(_) => self.refuse(slot, ConnectReason::NotAuthorized),
+            Phase::Open | Phase::Closing(_) if stalled => {
+                // A peer that does not read would not read a DISCONNECT either.
+                connection.answers = Vec::new();
+                if connection.is_closing() {
+                    self.forget_connection(slot);
+                } else {
+                    self.close(slot, CloseCause::WriteStall);
+                }
+            }
+            // [MQTT-3.1.2-22]
+            Phase::Open => self.end(slot, DisconnectReason::KeepAliveTimeout),
+            Phase::Closing(_) => {}
+        }
+    }
+
+    fn on_session_timer(&mut self, slot: u32) {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        session.timer = None;
+        if session.ends_at.is_some_and(|ends| ends <= now) {
+            // [MQTT-4.1.0-2]
+            self.statistics.sessions_expired += 1;
+            self.end_session(slot);
+            return;
+        }
+        let will = session.will.as_ref().and_then(|will| will.due_at);
+        if will.is_some_and(|due| due <= now) {
+            self.publish_will(slot);
+            self.arm_session(slot);
+        }
+    }
+}
+
+/// When a client that was last heard at `last_packet` has been silent for too long.
+fn silence_ends(last_packet: Time, keep_alive_millis: u32) -> Option<Time> {
+    (keep_alive_millis > 0)
+        .then(|| last_packet + core::time::Duration::from_millis(u64::from(keep_alive_millis)))
+}

@@ -1,0 +1,152 @@
+//! The beginning of a connection: CONNECT, and what CONNACK makes of it.
+
+use mqtt_codec::{
+    ConnAck, ConnectOptions, EncodeError, PropertyBuf, TopicName, Will as ConnectWill,
+};
+
+use super::Client;
+use super::config::{ClientConfig, FirstConnection, Will};
+use super::error::{ClientCloseCause, ConfigError, Violation};
+use super::event::ClientEvent;
+use super::keep_alive::KeepAlive;
+use super::link::{Connecting, Link, Open};
+use super::negotiated::Negotiated;
+use crate::Time;
+use crate::exchange::{IncomingAliases, OutgoingAliases};
+
+impl Client {
+    /// A network connection to the server stands: CONNECT is the first thing to be sent on it
+    /// [MQTT-3.1.0-1]. An earlier connection that was not reported as ended counts as lost.
+    pub fn handle_connected(&mut self, now: Time) {
+        let now = self.advance(now);
+        self.connection_ended(ClientCloseCause::Lost);
+        self.tail.reset();
+        let clean_start = match self.config.session.first {
+            FirstConnection::AlwaysClean => true,
+            FirstConnection::Clean | FirstConnection::Rejoin => !self.session.is_held,
+        };
+        let mut connect = Vec::new();
+        // The configuration was tried out when it was taken, with the one identifier that a
+        // server may have replaced since by one that it assigned.
+        if encode(&self.config, &self.session.client_id, clean_start, &mut connect).is_err() {
+            self.session.client_id = self.config.client_id.as_str().into();
+            connect.clear();
+            let _checked = encode(&self.config, &self.session.client_id, clean_start, &mut connect);
+        }
+        let deadline = now + self.config.connect_timeout;
+        self.link = Link::Connecting(Connecting { connect, clean_start, deadline });
+    }
+
+    pub(super) fn on_connack(&mut self, now: Time, connack: &ConnAck<'_>) -> Result<(), Violation> {
+        let Link::Connecting(connecting) = &self.link else {
+            return Err(Violation::UnexpectedPacket(mqtt_codec::PacketType::ConnAck));
+        };
+        if connack.reason.is_error() {
+            // [MQTT-4.13.2-1]
+            let properties = connack.properties.into();
+            self.connection_ended(ClientCloseCause::Refused { reason: connack.reason, properties });
+            return Ok(());
+        }
+        // [MQTT-3.2.2-4]
+        if connack.session_present && (connecting.clean_start || !self.session.is_held) {
+            return Err(Violation::SessionPresent);
+        }
+        // [MQTT-3.2.2-5] [MQTT-3.1.2-4]
+        if !connack.session_present {
+            self.session.end(&mut self.events);
+        }
+        let negotiated = Negotiated::new(&self.config, &self.session.client_id, connack);
+        self.session.client_id = negotiated.client_id.clone();
+        self.session.is_held = true;
+        self.session.exchanges.start_connection(negotiated.receive_maximum);
+        self.session.incoming.start_connection(self.config.receive_maximum.get());
+        self.events.push_back(ClientEvent::Connected(Box::new(negotiated.clone())));
+        self.link = Link::Open(Box::new(Open {
+            keep_alive: KeepAlive::new(now, negotiated.keep_alive),
+            answers: Vec::new(),
+            pubacks: 0,
+            incoming_aliases: IncomingAliases::default(),
+            outgoing_aliases: OutgoingAliases::new(
+                negotiated.topic_alias_maximum,
+                self.config.outgoing_topic_aliases,
+            ),
+            leaving: None,
+            negotiated,
+        }));
+        self.renew_subscriptions();
+        Ok(())
+    }
+}
+
+/// Whether a CONNECT can be made from this configuration.
+pub(super) fn check(config: &ClientConfig) -> Result<(), ConfigError> {
+    encode(config, &config.client_id, true, &mut Vec::new())
+}
+
+/// Appends the CONNECT that the configuration asks for.
+fn encode(
+    config: &ClientConfig,
+    client_id: &str,
+    clean_start: bool,
+    out: &mut Vec<u8>,
+) -> Result<(), ConfigError> {
+    let properties = properties(config)?;
+    let will_properties = config.will.as_ref().map(will_properties);
+    let will = match (&config.will, &will_properties) {
+        (Some(will), Some(properties)) => Some(ConnectWill {
+            qos: will.qos,
+            retain: will.retain,
+            properties: properties.as_properties(),
+            topic: TopicName::new(&will.topic).map_err(ConfigError::WillTopic)?,
+            payload: &will.payload,
+        }),
+        _ => None,
+    };
+    let options = ConnectOptions {
+        clean_start,
+        keep_alive: config.keep_alive_seconds(),
+        properties: properties.as_properties(),
+        client_id,
+        will,
+        user_name: config.credentials.user_name.as_deref(),
+        password: config.credentials.password.as_deref(),
+    };
+    Ok(options.encode(out, u32::MAX)?)
+}
+
+/// The properties of CONNECT; those whose value is the standard's default are left out.
+fn properties(config: &ClientConfig) -> Result<PropertyBuf, EncodeError> {
+    let mut properties = PropertyBuf::new();
+    if config.session.expiry > 0 {
+        properties.session_expiry_interval(config.session.expiry);
+    }
+    if config.receive_maximum.get() < u16::MAX {
+        properties.receive_maximum(config.receive_maximum);
+    }
+    if let Some(bytes) = config.maximum_packet_size {
+        properties.maximum_packet_size(bytes);
+    }
+    if config.topic_alias_maximum > 0 {
+        properties.topic_alias_maximum(config.topic_alias_maximum);
+    }
+    if config.request_response_information {
+        properties.request_response_information(true);
+    }
+    if !config.request_problem_information {
+        properties.request_problem_information(false);
+    }
+    for (name, value) in &config.user_properties {
+        properties.user_property(name, value)?;
+    }
+    Ok(properties)
+}
+
+fn will_properties(will: &Will) -> PropertyBuf {
+    let mut properties = will.properties.clone();
+    if will.delay > 0 {
+        properties.will_delay_interval(will.delay);
+    } else {
+        properties.remove(mqtt_codec::PropertyId::WillDelayInterval);
+    }
+    properties
+}

@@ -1,0 +1,99 @@
+//! What a client tells its owner.
+
+use mqtt_codec::{PropertyBuf, PubAckReason, SubAckReason, UnsubAckReason};
+
+use super::deliveries::Delivery;
+use super::error::{ClientCloseCause, ServerLimit};
+use super::message::Message;
+use super::negotiated::Negotiated;
+use super::outbox::PublishId;
+use super::subscriptions::{Matches, SubscriptionKey};
+
+/// What has happened, from [`Client::poll_event`](super::Client::poll_event).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClientEvent {
+    /// The server accepted the connection.
+    Connected(Box<Negotiated>),
+    /// A message came.
+    Message {
+        /// The message.
+        message: Message,
+        /// The subscriptions it is for; none if it matches no filter of any of them.
+        subscriptions: Matches,
+        /// At QoS 1 and QoS 2 with manual acknowledgement: what to give back to
+        /// [`Client::acknowledge`](super::Client::acknowledge).
+        delivery: Option<Delivery>,
+    },
+    /// A QoS 1 or QoS 2 message of the application has ended, one way or the other.
+    Published {
+        /// The message.
+        id: PublishId,
+        /// How it ended.
+        outcome: PublishOutcome,
+    },
+    /// The server answered a SUBSCRIBE.
+    Subscribed {
+        /// The subscription. If every filter was refused it has ended with this event; otherwise
+        /// it goes on with the filters that were granted.
+        subscription: SubscriptionKey,
+        /// One for each filter, in the order in which they were given; after a renewal only for
+        /// those that were granted before.
+        results: Box<[SubAckReason]>,
+        /// Whether the subscription had been confirmed before and was made again because the
+        /// server had lost the session.
+        renewed: bool,
+        /// What else the server said.
+        properties: PropertyBuf,
+    },
+    /// A subscription that was made before the server's limits were known is not allowed by them;
+    /// it has ended.
+    SubscribeFailed {
+        /// The subscription.
+        subscription: SubscriptionKey,
+        /// What the server does not take.
+        error: ServerLimit,
+    },
+    /// A subscription has ended at the server too.
+    Unsubscribed {
+        /// The subscription.
+        subscription: SubscriptionKey,
+        /// One for each filter that was unsubscribed from: those that no other subscription
+        /// holds. Empty if there were none, or if the server had lost the session.
+        results: Box<[UnsubAckReason]>,
+        /// What else the server said.
+        properties: PropertyBuf,
+    },
+    /// The connection has ended; exactly once for each
+    /// [`Client::handle_connected`](super::Client::handle_connected). What
+    /// [`Client::poll_transmit`](super::Client::poll_transmit) handed out before may still be
+    /// written, then the transport is to be closed.
+    Closed(Box<ClientCloseCause>),
+}
+
+/// How a QoS 1 or QoS 2 message ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PublishOutcome {
+    /// The server took it: PUBACK, or PUBREC and PUBCOMP, with a reason below 0x80.
+    Acknowledged(Acknowledgement),
+    /// The server refused it: PUBACK or PUBREC with a reason of 0x80 or above.
+    Refused(Acknowledgement),
+    /// Its Message Expiry Interval ended before it could be sent.
+    Expired,
+    /// It was accepted before the server's limits were known, and the server does not allow it.
+    NotAllowed(ServerLimit),
+    /// It was sent, and the session ended before it was acknowledged: the server may or may not
+    /// have it.
+    SessionLost,
+}
+
+/// The server's answer to a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Acknowledgement {
+    /// The reason of PUBACK at QoS 1, and of PUBREC at QoS 2.
+    pub reason: PubAckReason,
+    /// What else the server said in its last packet about the message.
+    pub properties: PropertyBuf,
+}

@@ -1,0 +1,264 @@
+//! The client of one server, without I/O.
+
+mod config;
+mod connect;
+mod deliveries;
+mod disconnect;
+mod error;
+mod event;
+mod input;
+mod keep_alive;
+mod link;
+mod message;
+mod negotiated;
+mod outbox;
+mod receive;
+mod requests;
+mod session;
+mod statistics;
+mod subscriptions;
+mod transmit;
+
+use std::collections::VecDeque;
+
+pub use config::{ClientConfig, SessionPolicy, Will};
+pub use deliveries::Delivery;
+pub use disconnect::DisconnectOptions;
+pub use error::{
+    ClientCloseCause, ConfigError, DisconnectError, PublishError, ServerLimit, SubscribeError, Unsent,
+    Violation,
+};
+pub use event::{Acknowledgement, ClientEvent, PublishOutcome};
+pub use message::Message;
+pub use negotiated::Negotiated;
+pub use outbox::{Publication, PublishId};
+pub use statistics::ClientStatistics;
+pub use subscriptions::{Matches, SubscriptionKey};
+
+use self::input::Tail;
+use self::link::{Closing, Link};
+use self::session::Session;
+use crate::Time;
+use crate::entropy::Entropy;
+
+/// While answers of this many bytes wait to be sent, nothing more should be read.
+const ANSWERS_HIGH: usize = 64 * 1024;
+
+/// While this many events wait to be taken, nothing more should be read.
+const EVENTS_HIGH: usize = 16 * 1024;
+
+/// The state machine of a client: one session with one server, over one network connection at a
+/// time.
+///
+/// It does no I/O and reads no clock: a driver, as `mqtt-client-async`, moves bytes and tells the
+/// time. Its methods are of four kinds:
+///
+/// - `handle_*`: what happened ([`handle_connected`](Self::handle_connected),
+///   [`handle_input`](Self::handle_input), [`handle_eof`](Self::handle_eof),
+///   [`handle_timeout`](Self::handle_timeout)). They cannot fail: what the server does wrong is
+///   answered with DISCONNECT and told by [`ClientEvent::Closed`].
+/// - commands: what the application wants ([`publish`](Self::publish),
+///   [`subscribe`](Self::subscribe), [`unsubscribe`](Self::unsubscribe),
+///   [`acknowledge`](Self::acknowledge), [`disconnect`](Self::disconnect)). They fail only for the
+///   caller's own mistake, and then nothing has changed.
+/// - `poll_*`: what to do next ([`poll_transmit`](Self::poll_transmit),
+///   [`poll_event`](Self::poll_event), [`poll_timeout`](Self::poll_timeout)).
+/// - getters.
+///
+/// # The driver's contract
+///
+/// **After every `handle_*` call and every command, poll until there is nothing left**: events
+/// until there is none, then bytes to send, then sleep until the deadline or until something
+/// happens. Time never goes backwards: an earlier `now` counts as the latest one seen.
+///
+/// ```
+/// use bytes::Buf;
+/// use mqtt_session::{Client, ClientConfig, ClientEvent, Time, TransmitBuf};
+/// # struct Socket { reads: u32 }
+/// # impl Socket {
+/// #     fn write(&mut self, bytes: &[u8]) -> usize { bytes.len() }
+/// #     fn read_until(&mut self, _: Option<Time>, buffer: &mut [u8]) -> Option<usize> {
+/// #         self.reads += 1;
+/// #         let connack = [0x20, 0x03, 0x00, 0x00, 0x00];
+/// #         if self.reads > 1 { return Some(0) }
+/// #         buffer[..5].copy_from_slice(&connack);
+/// #         Some(5)
+/// #     }
+/// # }
+/// # let mut socket = Socket { reads: 0 };
+/// # let clock = || Time::ZERO;
+///
+/// let mut client = Client::new(ClientConfig::new().client_id("meter-17"), [7; 32])?;
+/// let mut out = TransmitBuf::new();
+/// let mut buffer = [0; 4096];
+/// client.handle_connected(clock());
+/// 'connection: loop {
+///     while let Some(event) = client.poll_event() {
+///         match event {
+///             ClientEvent::Connected(terms) => assert_eq!(&*terms.client_id, "meter-17"),
+///             ClientEvent::Closed(_) => break 'connection,
+///             _ => {}
+///         }
+///     }
+///     client.poll_transmit(clock(), &mut out, 64 * 1024);
+///     while out.has_remaining() {
+///         let written = socket.write(out.chunk());
+///         out.advance(written);
+///     }
+///     match socket.read_until(client.poll_timeout().map(|deadline| deadline.at), &mut buffer) {
+///         Some(0) => client.handle_eof(clock()),
+///         Some(len) => client.handle_input(clock(), &buffer[..len]),
+///         None => client.handle_timeout(clock()),
+///     }
+/// }
+/// # Ok::<(), mqtt_session::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    config: ClientConfig,
+    /// The latest time seen.
+    now: Time,
+    session: Session,
+    link: Link,
+    tail: Tail,
+    events: VecDeque<ClientEvent>,
+    statistics: ClientStatistics,
+}
+
+impl Client {
+    /// A client that has never been connected. The seed makes its choices unpredictable to the
+    /// server; the same seed and the same calls give the same client.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if no CONNECT can be made from the configuration.
+    pub fn new(config: ClientConfig, seed: [u8; 32]) -> Result<Self, ConfigError> {
+        connect::check(&config)?;
+        Ok(Self {
+            session: Session::new(&config, Entropy::new(seed).hash_key()),
+            config,
+            now: Time::ZERO,
+            link: Link::Idle,
+            tail: Tail::default(),
+            events: VecDeque::new(),
+            statistics: ClientStatistics::default(),
+        })
+    }
+
+    /// The transport has ended: the server closed it, or it failed. Everything that this
+    /// connection still had to say is dropped.
+    pub fn handle_eof(&mut self, now: Time) {
+        let now = self.advance(now);
+        self.connection_ended(ClientCloseCause::Lost);
+    }
+
+    /// What has happened, oldest first.
+    #[must_use = "an event that is not looked at is lost"]
+    pub fn poll_event(&mut self) -> Option<ClientEvent> {
+        self.events.pop_front()
+    }
+
+    /// Whether more input should be read now. It should not while the owner is behind with
+    /// sending answers or taking events.
+    #[must_use]
+    pub fn accepts_input(&self) -> bool {
+        self.events.len() < EVENTS_HIGH
+            && self.link.open().is_none_or(|open| open.answers.len() < ANSWERS_HIGH)
+    }
+
+    /// The terms of the connection, once the server has accepted it and until it ends.
+    #[must_use]
+    pub fn negotiated(&self) -> Option<&Negotiated> {
+        self.link.open().map(|open| &open.negotiated)
+    }
+
+    /// The Client Identifier: the configured one, or the one that a server assigned.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.session.client_id
+    }
+
+    /// Messages that were accepted and have not ended: to be sent, or sent and not acknowledged.
+    #[must_use]
+    pub fn outgoing_messages(&self) -> usize {
+        self.session.outbox.len()
+    }
+
+    /// Whether [`publish`](Self::publish) would take another message of `size` bytes of topic,
+    /// properties and payload.
+    #[must_use]
+    pub fn has_room_for(&self, size: usize) -> bool {
+        self.session.outbox.has_room_for(size)
+    }
+
+    /// QoS 1 and QoS 2 messages that were delivered and that
+    /// [`acknowledge`](Self::acknowledge) was not called for.
+    #[must_use]
+    pub fn unacknowledged_deliveries(&self) -> usize {
+        self.session.qos1.waiting() + self.session.qos2.waiting()
+    }
+
+    /// What was counted since the client was made.
+    #[must_use]
+    pub const fn statistics(&self) -> &ClientStatistics {
+        &self.statistics
+    }
+
+    /// Time goes on, and never back.
+    fn advance(&mut self, now: Time) -> Time {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// The server broke a rule: it is told, and the connection ends [MQTT-4.13.1-1].
+    fn violated(&mut self, now: Time, violation: Violation) {
+        let reason = violation.disconnect_reason();
+        let goodbye = DisconnectOptions::new(reason).encode(u32::MAX);
+        self.close_with(now, goodbye, ClientCloseCause::Violation(violation));
+    }
+
+    /// Ends the connection as soon as `goodbye`, an encoded DISCONNECT, is handed out.
+    fn close_with(&mut self, now: Time, goodbye: Vec<u8>, cause: ClientCloseCause) {
+        let mut last = match &mut self.link {
+            // Nothing may come before CONNECT [MQTT-3.1.0-1].
+            Link::Connecting(connecting) if !connecting.connect.is_empty() => {
+                self.connection_ended(cause);
+                return;
+            }
+            Link::Idle | Link::Closing(_) => return,
+            Link::Connecting(_) => Vec::new(),
+            Link::Open(open) => core::mem::take(&mut open.answers),
+        };
+        last.extend_from_slice(&goodbye);
+        self.settle_connection();
+        self.link = Link::Closing(Box::new(Closing::new(now, last, cause)));
+    }
+
+    /// The connection is gone; nothing more can be sent on it.
+    fn connection_ended(&mut self, cause: ClientCloseCause) {
+        self.settle_connection();
+        let cause = match core::mem::replace(&mut self.link, Link::Idle) {
+            Link::Idle => return,
+            Link::Closing(closing) => closing.cause,
+            Link::Connecting(_) | Link::Open(_) => cause,
+        };
+        self.events.push_back(ClientEvent::Closed(Box::new(cause)));
+    }
+
+    /// Parts what ends with the connection from what outlives it.
+    fn settle_connection(&mut self) {
+        let expiry = match &self.link {
+            Link::Idle | Link::Closing(_) => return,
+            Link::Connecting(_) => None,
+            Link::Open(open) => Some(open.negotiated.session_expiry_interval),
+        };
+        self.statistics.qos0_lost += self.session.connection_ended() as u64;
+        // [MQTT-3.1.2-23]
+        if expiry == Some(0) {
+            self.session.end(&mut self.events);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

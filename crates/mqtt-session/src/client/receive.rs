@@ -1,0 +1,394 @@
+//! What arrives: from bytes to the packet's meaning for the session.
+
+use bytes::Bytes;
+use mqtt_codec::{
+    Decoded, Disconnect, Limits, Need, Packet, PacketId, PacketType, Properties, PropertyId,
+    PubAck, PubAckReason, PubComp, PubRec, PubRel, PubRelReason, Publish, PublishQos, QoS,
+    TopicName, decode,
+};
+
+use super::Client;
+use super::deliveries::Delivery;
+use super::error::{ClientCloseCause, Violation};
+use super::event::{Acknowledgement, ClientEvent, PublishOutcome};
+use super::input::{OWN_FROM, Source};
+use super::link::Link;
+use super::message::Message;
+use super::session::Item;
+use crate::Time;
+use crate::exchange::{Acknowledged, AliasFault, Received, Recorded, Rejected};
+
+impl Client {
+    /// Bytes came from the server, in any fragmentation. Whole packets are handled at once; the
+    /// beginning of one whose rest is missing is kept.
+    pub fn handle_input(&mut self, now: Time, input: &[u8]) {
+        let now = self.advance(now);
+        if input.is_empty() || !self.link.is_read() {
+            return;
+        }
+        if let Some(open) = self.link.open_mut() {
+            open.keep_alive.on_received(now);
+        }
+        if let Err(violation) = self.handle_bytes(now, input) {
+            self.violated(now, violation);
+        }
+    }
+
+    fn handle_bytes(&mut self, now: Time, mut input: &[u8]) -> Result<(), Violation> {
+        let limits = Limits::new().max_packet_size(self.config.accepted_packet_size());
+        while !self.tail.is_empty() {
+            if !self.tail.fill(&mut input) {
+                return Ok(());
+            }
+            self.handle_tail(now, &limits)?;
+            if !self.link.is_read() {
+                return Ok(());
+            }
+        }
+        while !input.is_empty() {
+            match decode(input, &limits)? {
+                Decoded::Packet(packet, len) => {
+                    self.handle_packet(now, packet, Source::Borrowed)?;
+                    input = input.get(len..).unwrap_or_default();
+                }
+                Decoded::NeedMore(need) => {
+                    self.tail.begin(input, needed(need, input.len()));
+                    return Ok(());
+                }
+            }
+            if !self.link.is_read() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The packet that began in an earlier read has all the bytes that it asked for.
+    fn handle_tail(&mut self, now: Time, limits: &Limits) -> Result<(), Violation> {
+        let bytes = self.tail.take();
+        if bytes.len() >= OWN_FROM {
+            let bytes = Bytes::from(bytes);
+            if let Decoded::Packet(packet, _) = decode(&bytes, limits)? {
+                return self.handle_packet(now, packet, Source::Owned(&bytes));
+            }
+            return Ok(());
+        }
+        match decode(&bytes, limits)? {
+            Decoded::Packet(packet, _) => {
+                self.handle_packet(now, packet, Source::Borrowed)?;
+                self.tail.restore(bytes);
+            }
+            Decoded::NeedMore(need) => {
+                let needed = needed(need, bytes.len());
+                self.tail.resume(bytes, needed);
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_packet(
+        &mut self,
+        now: Time,
+        packet: Packet<'_>,
+        source: Source<'_>,
+    ) -> Result<(), Violation> {
+        if let Link::Connecting(_) = self.link {
+            return match packet {
+                Packet::ConnAck(connack) => self.on_connack(now, &connack),
+                other => Err(Violation::UnexpectedPacket(other.packet_type())),
+            };
+        }
+        match packet {
+            Packet::Publish(publish) => self.on_publish(&publish, source),
+            Packet::PubAck(puback) => self.on_puback(&puback),
+            Packet::PubRec(pubrec) => self.on_pubrec(&pubrec),
+            Packet::PubRel(pubrel) => self.on_pubrel(&pubrel),
+            Packet::PubComp(pubcomp) => self.on_pubcomp(&pubcomp),
+            Packet::SubAck(suback) => self.on_suback(&suback),
+            Packet::UnsubAck(unsuback) => self.on_unsuback(&unsuback),
+            // Its arrival alone is what counts.
+            Packet::PingResp => Ok(()),
+            Packet::Disconnect(disconnect) => self.on_disconnect(now, &disconnect),
+            // [MQTT-4.12.0-7]: without an Authentication Method there is no AUTH.
+            Packet::Connect(_)
+            | Packet::ConnAck(_)
+            | Packet::Subscribe(_)
+            | Packet::Unsubscribe(_)
+            | Packet::PingReq
+            | Packet::Auth(_) => Err(Violation::UnexpectedPacket(packet.packet_type())),
+        }
+    }
+
+    fn on_publish(&mut self, publish: &Publish<'_>, source: Source<'_>) -> Result<(), Violation> {
+        let Link::Open(open) = &mut self.link else { return Ok(()) };
+        let session = &mut self.session;
+        let properties = &publish.properties;
+        let topic = match (properties.topic_alias(), publish.topic) {
+            (None, Some(topic)) => topic,
+            (Some(alias), topic) => {
+                let maximum = self.config.topic_alias_maximum;
+                let topic = topic.map(|topic| topic.as_str());
+                let fault = |fault| match fault {
+                    AliasFault::AboveMaximum => {
+                        Violation::TopicAliasInvalid { alias: alias.get(), maximum }
+                    }
+                    AliasFault::Unknown => Violation::TopicAliasUnknown(alias.get()),
+                };
+                // [MQTT-3.3.2-10] [MQTT-3.3.2-7]
+                let topic =
+                    open.incoming_aliases.resolve(alias, topic, maximum).map_err(fault)?;
+                TopicName::new(topic).map_err(|_| Violation::TopicAliasUnknown(alias.get()))?
+            }
+            // The decoder lets no such packet through.
+            (None, None) => return Err(Violation::UnexpectedPacket(PacketType::Publish)),
+        };
+        let rejected = |rejected| match rejected {
+            Rejected::ReceiveMaximumExceeded => Violation::ReceiveMaximumExceeded {
+                maximum: self.config.receive_maximum.get(),
+            },
+            Rejected::PacketIdentifierInUse => Violation::AcknowledgementMismatch {
+                packet: PacketType::Publish,
+                id: publish.qos.packet_id().map_or(0, PacketId::get),
+            },
+        };
+        // [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8] [MQTT-4.5.0-2]
+        let id = match publish.qos {
+            PublishQos::AtMostOnce => None,
+            PublishQos::AtLeastOnce { id, .. } => {
+                session.incoming.on_publish_qos1(id).map_err(rejected)?;
+                Some(id)
+            }
+            PublishQos::ExactlyOnce { id, .. } => {
+                match session.incoming.on_publish_qos2(id).map_err(rejected)? {
+                    Received::New => Some(id),
+                    Received::Duplicate => {
+                        // [MQTT-4.3.3-10]
+                        self.statistics.duplicates += 1;
+                        session.qos2.arrived_again(id);
+                        self.acknowledge_ready();
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        if !session.is_vouched_for
+            && let Some(foreign) =
+                properties.subscription_ids().find(|id| session.subscriptions.is_foreign(*id))
+        {
+            return Err(Violation::SubscriptionIdUnknown(foreign));
+        }
+        let subscriptions = session.subscriptions.route(topic, properties.subscription_ids());
+        let message = match source {
+            Source::Borrowed => Message::copied(publish, topic.as_str()),
+            Source::Owned(packet) => Message::shared(packet, publish, topic.as_str()),
+        };
+        let delivery = id.and_then(|id| self.owe(id, publish.qos.qos()));
+        self.events.push_back(ClientEvent::Message { message, subscriptions, delivery });
+        Ok(())
+    }
+
+    /// An acknowledgement is owed for a new message: by the application, or at once.
+    fn owe(&mut self, id: PacketId, qos: QoS) -> Option<Delivery> {
+        let deliveries = match qos {
+            QoS::AtMostOnce => return None,
+            QoS::AtLeastOnce => &mut self.session.qos1,
+            QoS::ExactlyOnce => &mut self.session.qos2,
+        };
+        if self.config.manual_acknowledgement {
+            return Some(deliveries.deliver(id));
+        }
+        if deliveries.is_empty() {
+            self.send_acknowledgement(qos, id, PubAckReason::Success);
+        } else {
+            deliveries.decide(id, PubAckReason::Success);
+            self.acknowledge_ready();
+        }
+        None
+    }
+
+    /// Acknowledges a message that was delivered with manual acknowledgement.
+    ///
+    /// Acknowledgements leave in the order in which the messages came, QoS 1 and QoS 2 each for
+    /// itself [MQTT-4.6.0-2] [MQTT-4.6.0-3]: this one may wait for earlier ones. A `reason` of 0x80
+    /// or above tells the server that the message is refused; it is not sent again.
+    ///
+    /// One that has nobody to go to any more, because the session or (at QoS 1) the connection it
+    /// came by has ended, is dropped: a QoS 1 message then comes again as a new delivery.
+    pub fn acknowledge(&mut self, now: Time, delivery: Delivery, reason: PubAckReason) {
+        self.advance(now);
+        match delivery.qos() {
+            QoS::AtLeastOnce => self.session.qos1.answer(&delivery, reason),
+            QoS::AtMostOnce | QoS::ExactlyOnce => self.session.qos2.answer(&delivery, reason),
+        }
+        self.acknowledge_ready();
+    }
+
+    /// Sends the acknowledgements whose turn it is.
+    fn acknowledge_ready(&mut self) {
+        while let Some((id, reason)) = self.session.qos1.next_ready() {
+            self.send_acknowledgement(QoS::AtLeastOnce, id, reason);
+        }
+        while let Some((id, reason)) = self.session.qos2.next_ready() {
+            self.send_acknowledgement(QoS::ExactlyOnce, id, reason);
+        }
+    }
+
+    fn send_acknowledgement(&mut self, qos: QoS, packet_id: PacketId, reason: PubAckReason) {
+        let properties = Properties::EMPTY;
+        if qos == QoS::AtLeastOnce {
+            self.answer(&PubAck { packet_id, reason, properties }.into());
+            if let Some(open) = self.link.open_mut() {
+                open.pubacks = open.pubacks.saturating_add(1);
+            }
+        } else {
+            self.answer(&PubRec { packet_id, reason, properties }.into());
+            if reason.is_error() {
+                self.session.incoming.refused(packet_id);
+            }
+        }
+    }
+
+    fn on_puback(&mut self, puback: &PubAck<'_>) -> Result<(), Violation> {
+        self.check_problem_information(PacketType::PubAck, &puback.properties)?;
+        let id = puback.packet_id;
+        match self.session.exchanges.on_puback(id) {
+            Acknowledged::Done(Item::Message(slot)) => {
+                self.published(slot, puback.reason, &puback.properties);
+                Ok(())
+            }
+            Acknowledged::Unknown => {
+                self.statistics.unknown_acknowledgements += 1;
+                Ok(())
+            }
+            Acknowledged::Done(Item::Request(_)) | Acknowledged::Mismatch => {
+                Err(mismatch(PacketType::PubAck, id))
+            }
+        }
+    }
+
+    fn on_pubrec(&mut self, pubrec: &PubRec<'_>) -> Result<(), Violation> {
+        self.check_problem_information(PacketType::PubRec, &pubrec.properties)?;
+        let id = pubrec.packet_id;
+        let reason = match self.session.exchanges.on_pubrec(id, pubrec.reason.is_error()) {
+            Recorded::Release(Item::Message(slot)) => {
+                let slot = *slot;
+                // Only the PUBREL is sent from here on [MQTT-4.3.3-6].
+                self.session.outbox.release_payload(slot);
+                if let Some(message) = self.session.outbox.get_mut(slot) {
+                    message.recorded = pubrec.reason;
+                }
+                PubRelReason::Success
+            }
+            Recorded::ReleaseAgain => PubRelReason::Success,
+            Recorded::Refused(Item::Message(slot)) => {
+                self.published(slot, pubrec.reason, &pubrec.properties);
+                return Ok(());
+            }
+            Recorded::Unknown => {
+                self.statistics.unknown_acknowledgements += 1;
+                // [MQTT-4.3.3-4]: an error is not answered.
+                if pubrec.reason.is_error() {
+                    return Ok(());
+                }
+                PubRelReason::PacketIdentifierNotFound
+            }
+            Recorded::Release(Item::Request(_))
+            | Recorded::Refused(Item::Request(_))
+            | Recorded::Mismatch => return Err(mismatch(PacketType::PubRec, id)),
+        };
+        // [MQTT-4.3.3-4] [MQTT-4.6.0-4]: at once, so in the order of the PUBRECs.
+        let properties = Properties::EMPTY;
+        self.answer(&PubRel { packet_id: id, reason, properties }.into());
+        Ok(())
+    }
+
+    fn on_pubcomp(&mut self, pubcomp: &PubComp<'_>) -> Result<(), Violation> {
+        self.check_problem_information(PacketType::PubComp, &pubcomp.properties)?;
+        let id = pubcomp.packet_id;
+        match self.session.exchanges.on_pubcomp(id) {
+            Acknowledged::Done(Item::Message(slot)) => {
+                let recorded = self.session.outbox.get(slot).map(|message| message.recorded);
+                let reason = recorded.unwrap_or(PubAckReason::Success);
+                self.published(slot, reason, &pubcomp.properties);
+                Ok(())
+            }
+            Acknowledged::Unknown => {
+                self.statistics.unknown_acknowledgements += 1;
+                Ok(())
+            }
+            Acknowledged::Done(Item::Request(_)) | Acknowledged::Mismatch => {
+                Err(mismatch(PacketType::PubComp, id))
+            }
+        }
+    }
+
+    fn on_pubrel(&mut self, pubrel: &PubRel<'_>) -> Result<(), Violation> {
+        self.check_problem_information(PacketType::PubRel, &pubrel.properties)?;
+        let packet_id = pubrel.packet_id;
+        // [MQTT-4.3.3-11] [MQTT-2.2.1-5]
+        let reason = if self.session.incoming.on_pubrel(packet_id) {
+            PubRelReason::Success
+        } else {
+            PubRelReason::PacketIdentifierNotFound
+        };
+        self.answer(&PubComp { packet_id, reason, properties: Properties::EMPTY }.into());
+        Ok(())
+    }
+
+    fn on_disconnect(&mut self, now: Time, disconnect: &Disconnect<'_>) -> Result<(), Violation> {
+        if disconnect.properties.contains(PropertyId::SessionExpiryInterval) {
+            return Err(Violation::SessionExpiryInDisconnect);
+        }
+        self.connection_ended(ClientCloseCause::DisconnectedByServer {
+                reason: disconnect.reason,
+                properties: disconnect.properties.into(),
+            },
+        );
+        Ok(())
+    }
+
+    /// The server has said its last word about a message.
+    fn published(&mut self, slot: u32, reason: PubAckReason, properties: &Properties<'_>) {
+        let acknowledgement = Acknowledgement { reason, properties: (*properties).into() };
+        let outcome = if reason.is_error() {
+            PublishOutcome::Refused(acknowledgement)
+        } else {
+            PublishOutcome::Acknowledged(acknowledgement)
+        };
+        let id = self.session.outbox.id(slot);
+        self.session.outbox.release(slot);
+        self.events.push_back(ClientEvent::Published { id, outcome });
+    }
+
+    /// Appends an answer to those that wait to be sent.
+    pub(super) fn answer(&mut self, packet: &Packet<'_>) {
+        let Some(open) = self.link.open_mut() else { return };
+        let maximum = open.negotiated.maximum_packet_size;
+        // At most five bytes: a server whose Maximum Packet Size is below that cannot be answered
+        // at all, and takes nothing amiss that it does not get.
+        let _fits = packet.encode(&mut open.answers, maximum);
+    }
+
+    /// Having asked for no problem information, the client takes none except in CONNACK, PUBLISH
+    /// and DISCONNECT.
+    pub(super) fn check_problem_information(
+        &self,
+        packet: PacketType,
+        properties: &Properties<'_>,
+    ) -> Result<(), Violation> {
+        if !self.config.request_problem_information && !properties.is_empty() {
+            return Err(Violation::ProblemInformation(packet));
+        }
+        Ok(())
+    }
+}
+
+/// How many bytes to wait for: the packet's length, or one more as long as that is not known.
+fn needed(need: Need, present: usize) -> usize {
+    need.packet_len().unwrap_or(present + 1)
+}
+
+fn mismatch(packet: PacketType, id: PacketId) -> Violation {
+    Violation::AcknowledgementMismatch { packet, id: id.get() }
+}
+

@@ -1,0 +1,112 @@
+//! What outlives a network connection: the Session State of the client, and what its application
+//! still expects.
+
+use std::collections::VecDeque;
+
+use mqtt_codec::{PropertyBuf, QoS};
+
+use super::config::{ClientConfig, FirstConnection};
+use super::deliveries::Deliveries;
+use super::event::{ClientEvent, PublishOutcome};
+use super::outbox::Outbox;
+use super::requests::Request;
+use super::subscriptions::Subscriptions;
+use crate::exchange::{Incoming, Outgoing};
+
+/// The part of a client that outlives its connections.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// The Client Identifier: the configured one, or the one that a server assigned.
+    pub(super) client_id: Box<str>,
+    /// Whether this side holds session state that the server may hold too.
+    pub(super) is_held: bool,
+    /// Whether the application vouched for state that this client has not seen.
+    pub(super) is_vouched_for: bool,
+    /// Exchanges that this side began.
+    pub(super) exchanges: Outgoing<Item>,
+    /// Exchanges that the server began.
+    pub(super) incoming: Incoming,
+    pub(super) qos1: Deliveries,
+    pub(super) qos2: Deliveries,
+    pub(super) outbox: Outbox,
+    pub(super) subscriptions: Subscriptions,
+    /// SUBSCRIBEs and UNSUBSCRIBEs to be sent, in order.
+    pub(super) requests: VecDeque<Request>,
+}
+
+/// What an exchange is about.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// The message in this slot of the outbox.
+    Message(u32),
+    /// A SUBSCRIBE or UNSUBSCRIBE that was sent.
+    Request(Box<Request>),
+}
+
+impl Session {
+    pub(super) fn new(config: &ClientConfig, hash_key: [u64; 2]) -> Self {
+        let vouched = config.session.first == FirstConnection::Rejoin;
+        Self {
+            client_id: config.client_id.as_str().into(),
+            is_held: vouched,
+            is_vouched_for: vouched,
+            exchanges: Outgoing::new(),
+            incoming: Incoming::new(),
+            qos1: Deliveries::new(QoS::AtLeastOnce),
+            qos2: Deliveries::new(QoS::ExactlyOnce),
+            outbox: Outbox::new(config.max_outgoing_messages, config.max_outgoing_bytes),
+            subscriptions: Subscriptions::new(hash_key),
+            requests: VecDeque::new(),
+        }
+    }
+
+    /// The connection is gone. Returns how many QoS 0 messages went with it.
+    ///
+    /// SUBSCRIBEs are made again from what is not confirmed when the next connection stands;
+    /// UNSUBSCRIBEs are kept, for nothing else remembers them.
+    pub(super) fn connection_ended(&mut self) -> usize {
+        self.qos1.clear();
+        self.qos2.suspend();
+        let unanswered = self.exchanges.clear_requests().into_iter().filter_map(|item| match item {
+            Item::Request(request) => Some(*request),
+            Item::Message(_) => None,
+        });
+        let waiting = self.requests.drain(..);
+        let kept = unanswered.chain(waiting).filter(Request::is_unsubscribe).collect();
+        self.requests = kept;
+        self.outbox.drop_unacknowledged()
+    }
+
+    /// The session is over, at the server too: nothing of it is ever sent again
+    /// [MQTT-3.1.2-4] [MQTT-3.2.2-5]. Messages that were not sent yet stay.
+    pub(super) fn end(&mut self, events: &mut VecDeque<ClientEvent>) {
+        self.is_held = false;
+        self.is_vouched_for = false;
+        for item in self.exchanges.clear() {
+            if let Item::Message(slot) = item {
+                let id = self.outbox.id(slot);
+                self.outbox.release(slot);
+                let outcome = PublishOutcome::SessionLost;
+                events.push_back(ClientEvent::Published { id, outcome });
+            }
+        }
+        self.incoming.clear();
+        self.qos1.clear();
+        self.qos2.clear();
+        self.subscriptions.session_lost();
+        for request in self.requests.drain(..) {
+            if let Request::Unsubscribe { subscription, .. } = request {
+                events.push_back(ClientEvent::Unsubscribed {
+                    subscription,
+                    results: Box::default(),
+                    properties: PropertyBuf::new(),
+                });
+            }
+        }
+    }
+
+    /// Whether nothing waits to be sent or acknowledged.
+    pub(super) fn is_settled(&self) -> bool {
+        self.outbox.len() == 0 && self.exchanges.open() == 0 && self.requests.is_empty()
+    }
+}

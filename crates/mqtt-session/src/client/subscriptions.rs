@@ -1,0 +1,431 @@
+//! The application's subscriptions: what the server has to know of them, and which of them a
+//! message is for.
+//!
+//! A subscription of the application holds one or more Topic Filters, and several may hold the
+//! same one. The server knows each filter once: it is subscribed to when its first holder comes
+//! and unsubscribed from when its last holder goes.
+//!
+//! Where the server supports it each SUBSCRIBE carries a Subscription Identifier, and a message
+//! goes to the holders of the filters that were subscribed to under its identifiers and match its
+//! topic. So a message that the server sends once for each of several overlapping filters reaches
+//! every subscription once, and a shared subscription is told from a plain one. Without
+//! identifiers, or with one that a change has overtaken, a message goes to the holders of every
+//! filter that matches.
+
+use std::collections::VecDeque;
+
+use mqtt_codec::{SubAckReason, SubscriptionId, SubscriptionOptions, TopicFilter, TopicName};
+
+use crate::index::SubscriptionIndex;
+
+/// A subscription of the application, made by [`Client::subscribe`](super::Client::subscribe).
+///
+/// The slot is a small number that no other subscription has: an index for a table beside the
+/// client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionKey {
+    slot: u32,
+    generation: u32,
+}
+
+impl SubscriptionKey {
+    /// An index for a side table: used again once this subscription has ended.
+    #[must_use]
+    pub const fn slot(self) -> usize {
+        self.slot as usize
+    }
+}
+
+/// The subscriptions that a message is for, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matches(Found);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Found {
+    #[default]
+    None,
+    One(SubscriptionKey),
+    Many(Box<[SubscriptionKey]>),
+}
+
+impl Matches {
+    /// The subscriptions; none if no filter of any subscription matches.
+    #[must_use]
+    pub fn as_slice(&self) -> &[SubscriptionKey] {
+        match &self.0 {
+            Found::None => &[],
+            Found::One(key) => core::slice::from_ref(key),
+            Found::Many(keys) => keys,
+        }
+    }
+
+    fn from_found(found: &mut Vec<SubscriptionKey>) -> Self {
+        let matches = match found.as_slice() {
+            [] => Found::None,
+            [key] => Found::One(*key),
+            keys => Found::Many(keys.into()),
+        };
+        found.clear();
+        Self(matches)
+    }
+}
+
+/// All subscriptions of the application.
+#[derive(Debug)]
+pub(super) struct Subscriptions {
+    slots: Vec<Slot>,
+    free: VecDeque<u32>,
+    filters: Vec<Filter>,
+    free_filters: Vec<u32>,
+    /// The filters without `$share/name/`, for messages that carry no identifier.
+    index: SubscriptionIndex<u32, ()>,
+    /// The filters that were subscribed to under identifier `n` stand at `n - 1`.
+    by_identifier: Vec<Vec<u32>>,
+    /// Collects matches while a message is routed; empty otherwise.
+    found: Vec<SubscriptionKey>,
+    /// The sum of all holders of filters.
+    held: usize,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    subscription: Option<Subscription>,
+}
+
+/// A subscription of the application.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    /// Its filters with the options that the application wants for them.
+    filters: Vec<(u32, SubscriptionOptions)>,
+    /// The User Properties of its SUBSCRIBE in wire form.
+    pub(super) properties: Box<[u8]>,
+    /// Whether the server has confirmed it in this session.
+    confirmed: bool,
+    /// Whether it was ever confirmed, so that another SUBACK is a renewal.
+    pub(super) reported: bool,
+}
+
+/// A Topic Filter with at least one holder.
+#[derive(Debug)]
+struct Filter {
+    /// The whole text, with `$share/name/`; empty for a free place.
+    text: Box<str>,
+    holders: Vec<SubscriptionKey>,
+    /// The identifiers that the server may send for it, newest last; more than one only while a
+    /// SUBSCRIBE that changes it is under way.
+    identifiers: Vec<SubscriptionId>,
+}
+
+impl Filter {
+    fn parsed(&self) -> Option<TopicFilter<'_>> {
+        TopicFilter::new(&self.text).ok()
+    }
+}
+
+impl Subscriptions {
+    /// None at all; `key` is for the index's hash tables.
+    pub(super) fn new(key: [u64; 2]) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: VecDeque::new(),
+            filters: Vec::new(),
+            free_filters: Vec::new(),
+            index: SubscriptionIndex::new(key),
+            by_identifier: Vec::new(),
+            found: Vec::new(),
+            held: 0,
+        }
+    }
+
+    /// How many filters all subscriptions hold, counted once for each holder.
+    pub(super) const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Makes a subscription that holds `filters`.
+    pub(super) fn insert(
+        &mut self,
+        filters: &[(TopicFilter<'_>, SubscriptionOptions)],
+        properties: &[u8],
+    ) -> SubscriptionKey {
+        let slot = self.free.pop_front().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        let generation = self.slots.get(slot as usize).map_or(0, |slot| slot.generation);
+        let key = SubscriptionKey { slot, generation };
+        let mut held: Vec<(u32, SubscriptionOptions)> = Vec::with_capacity(filters.len());
+        for (filter, options) in filters {
+            let number = self.find_or_insert(*filter);
+            // A filter named twice counts as the later mention says.
+            if let Some(known) = held.iter_mut().find(|(known, _)| *known == number) {
+                known.1 = *options;
+                continue;
+            }
+            held.push((number, *options));
+            if let Some(filter) = self.filters.get_mut(number as usize) {
+                filter.holders.push(key);
+            }
+            self.held += 1;
+        }
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            place.subscription = Some(Subscription {
+                filters: held,
+                properties: properties.into(),
+                confirmed: false,
+                reported: false,
+            });
+        }
+        key
+    }
+
+    pub(super) fn get(&self, key: SubscriptionKey) -> Option<&Subscription> {
+        let slot = self.slots.get(key.slot as usize)?;
+        if slot.generation == key.generation { slot.subscription.as_ref() } else { None }
+    }
+
+    fn get_mut(&mut self, key: SubscriptionKey) -> Option<&mut Subscription> {
+        let slot = self.slots.get_mut(key.slot as usize)?;
+        if slot.generation == key.generation { slot.subscription.as_mut() } else { None }
+    }
+
+    /// Every subscription, in the order of the slots.
+    pub(super) fn keys(&self) -> impl Iterator<Item = SubscriptionKey> {
+        (0..).zip(&self.slots).filter_map(|(slot, place)| {
+            place.subscription.as_ref()?;
+            Some(SubscriptionKey { slot, generation: place.generation })
+        })
+    }
+
+    /// Whether the server has confirmed the subscription in this session.
+    pub(super) fn is_confirmed(&self, key: SubscriptionKey) -> bool {
+        self.get(key).is_some_and(|subscription| subscription.confirmed)
+    }
+
+    /// What to write into a SUBSCRIBE for this subscription.
+    ///
+    /// The server keeps one set of options for a filter, so a filter with several holders is
+    /// subscribed to with the broadest that they want: the highest QoS, No Local only if all want
+    /// it, Retain As Published if any wants it.
+    pub(super) fn wanted(
+        &self,
+        key: SubscriptionKey,
+    ) -> impl Iterator<Item = (TopicFilter<'_>, SubscriptionOptions)> {
+        let held = self.get(key).map_or(&[][..], |subscription| &subscription.filters);
+        held.iter().filter_map(|(number, options)| {
+            let filter = self.filters.get(*number as usize)?;
+            let mut broadest = *options;
+            for holder in &filter.holders {
+                let held = self.get(*holder).into_iter().flat_map(|held| &held.filters);
+                for (_, other) in held.filter(|(other, _)| other == number) {
+                    broadest.qos = broadest.qos.max(other.qos);
+                    broadest.no_local &= other.no_local;
+                    broadest.retain_as_published |= other.retain_as_published;
+                }
+            }
+            Some((filter.parsed()?, broadest))
+        })
+    }
+
+    /// A SUBSCRIBE for this subscription is sent: its filters get an identifier if one is wanted
+    /// and there is one.
+    pub(super) fn subscribing(
+        &mut self,
+        key: SubscriptionKey,
+        with_identifier: bool,
+    ) -> Option<SubscriptionId> {
+        let numbers = self.filter_numbers(key);
+        if !with_identifier {
+            return None;
+        }
+        // The lowest free one: clients with few subscriptions use the same few identifiers, which
+        // lets a server share encoded packets among them.
+        let at = self.by_identifier.iter().position(Vec::is_empty).unwrap_or_else(|| {
+            self.by_identifier.push(Vec::new());
+            self.by_identifier.len() - 1
+        });
+        let identifier = u32::try_from(at + 1).ok().and_then(SubscriptionId::new)?;
+        for number in numbers {
+            if let Some(filter) = self.filters.get_mut(number as usize)
+                && let Some(filters) = self.by_identifier.get_mut(at)
+            {
+                filter.identifiers.push(identifier);
+                filters.push(number);
+            }
+        }
+        Some(identifier)
+    }
+
+    /// A SUBACK came. Filters that were refused are no longer held. Returns whether the
+    /// subscription still holds any.
+    pub(super) fn subscribed(
+        &mut self,
+        key: SubscriptionKey,
+        results: &[SubAckReason],
+    ) -> bool {
+        let numbers = self.filter_numbers(key);
+        for (number, reason) in numbers.into_iter().zip(results) {
+            if reason.is_error() {
+                self.release_filter(key, number);
+            } else if let Some(filter) = self.filters.get_mut(number as usize) {
+                // The newest identifier has replaced the others.
+                let older = filter.identifiers.len().saturating_sub(1);
+                for identifier in filter.identifiers.drain(..older) {
+                    forget(&mut self.by_identifier, identifier, number);
+                }
+            }
+        }
+        match self.get_mut(key) {
+            Some(subscription) if !subscription.filters.is_empty() => {
+                subscription.confirmed = true;
+                subscription.reported = true;
+                true
+            }
+            Some(_) => {
+                self.free_slot(key);
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Ends a subscription. Returns the filters that nobody holds any more, if there was such a
+    /// subscription.
+    pub(super) fn remove(&mut self, key: SubscriptionKey) -> Option<Vec<Box<str>>> {
+        self.get(key)?;
+        let mut orphans = Vec::new();
+        for number in self.filter_numbers(key) {
+            orphans.extend(self.release_filter(key, number));
+        }
+        self.free_slot(key);
+        Some(orphans)
+    }
+
+    /// The server holds no subscription any more.
+    pub(super) fn session_lost(&mut self) {
+        self.by_identifier.clear();
+        for filter in &mut self.filters {
+            filter.identifiers.clear();
+        }
+        for slot in &mut self.slots {
+            if let Some(subscription) = &mut slot.subscription {
+                subscription.confirmed = false;
+            }
+        }
+    }
+
+    /// Whether an identifier was never given to the server in this session.
+    pub(super) fn is_foreign(&self, identifier: SubscriptionId) -> bool {
+        identifier.get() as usize > self.by_identifier.len()
+    }
+
+    /// The subscriptions that a message is for.
+    pub(super) fn route(
+        &mut self,
+        topic: TopicName<'_>,
+        identifiers: impl Iterator<Item = SubscriptionId>,
+    ) -> Matches {
+        let mut found = core::mem::take(&mut self.found);
+        for identifier in identifiers {
+            let at = identifier.get() as usize - 1;
+            for &number in self.by_identifier.get(at).map_or(&[][..], Vec::as_slice) {
+                if let Some(filter) = self.filters.get(number as usize)
+                    && filter.parsed().is_some_and(|parsed| parsed.matches(topic))
+                {
+                    add(&mut found, &filter.holders);
+                }
+            }
+        }
+        if found.is_empty() && self.held > 0 {
+            self.index.for_each_match(topic.as_str(), |_, number, ()| {
+                if let Some(filter) = self.filters.get(number as usize) {
+                    add(&mut found, &filter.holders);
+                }
+            });
+            found.sort_unstable();
+        }
+        let matches = Matches::from_found(&mut found);
+        self.found = found;
+        matches
+    }
+
+    fn filter_numbers(&self, key: SubscriptionKey) -> Vec<u32> {
+        let held = self.get(key).map_or(&[][..], |subscription| &subscription.filters);
+        held.iter().map(|(number, _)| *number).collect()
+    }
+
+    fn find_or_insert(&mut self, filter: TopicFilter<'_>) -> u32 {
+        // A linear search: subscribing is rare, and what it costs the server is far more.
+        let known = self.filters.iter().position(|known| *known.text == *filter.as_str());
+        if let Some(number) = known.and_then(|number| u32::try_from(number).ok()) {
+            return number;
+        }
+        let new = Filter {
+            text: filter.as_str().into(),
+            holders: Vec::with_capacity(1),
+            identifiers: Vec::new(),
+        };
+        let number = match self.free_filters.pop() {
+            Some(number) => {
+                if let Some(place) = self.filters.get_mut(number as usize) {
+                    *place = new;
+                }
+                number
+            }
+            None => {
+                self.filters.push(new);
+                u32::try_from(self.filters.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        self.index.insert(filter.filter(), number, ());
+        number
+    }
+
+    /// A subscription no longer holds a filter. Returns the filter's text if nobody does.
+    fn release_filter(&mut self, key: SubscriptionKey, number: u32) -> Option<Box<str>> {
+        if let Some(subscription) = self.get_mut(key) {
+            subscription.filters.retain(|(held, _)| *held != number);
+        }
+        let filter = self.filters.get_mut(number as usize)?;
+        let holders = filter.holders.len();
+        filter.holders.retain(|holder| *holder != key);
+        self.held -= holders - filter.holders.len();
+        if !filter.holders.is_empty() {
+            return None;
+        }
+        for identifier in filter.identifiers.drain(..) {
+            forget(&mut self.by_identifier, identifier, number);
+        }
+        let text = core::mem::take(&mut filter.text);
+        if let Ok(parsed) = TopicFilter::new(&text) {
+            self.index.remove(parsed.filter(), number);
+        }
+        self.free_filters.push(number);
+        Some(text)
+    }
+
+    fn free_slot(&mut self, key: SubscriptionKey) {
+        if let Some(place) = self.slots.get_mut(key.slot as usize) {
+            place.subscription = None;
+            place.generation = place.generation.wrapping_add(1);
+            self.free.push_back(key.slot);
+        }
+    }
+}
+
+/// Adds the holders of a matching filter that are not there yet.
+fn add(found: &mut Vec<SubscriptionKey>, holders: &[SubscriptionKey]) {
+    for holder in holders {
+        if !found.contains(holder) {
+            found.push(*holder);
+        }
+    }
+}
+
+/// An identifier no longer stands for a filter.
+fn forget(by_identifier: &mut [Vec<u32>], identifier: SubscriptionId, number: u32) {
+    if let Some(filters) = by_identifier.get_mut(identifier.get() as usize - 1) {
+        filters.retain(|filter| *filter != number);
+    }
+}
