@@ -158,9 +158,7 @@ impl Client {
             Link::Connecting(connecting) => {
                 Some(Deadline { at: connecting.deadline, timer: Timer::Connect })
             }
-            Link::Closing(closing) => {
-                Some(Deadline { at: closing.deadline, timer: Timer::Close })
-            }
+            Link::Closing(closing) => Some(Deadline { at: closing.deadline, timer: Timer::Close }),
             Link::Open(open) => {
                 let keep_alive = open.keep_alive.deadline();
                 let drain = open.leaving.as_ref().map(|leaving| {

@@ -137,7 +137,9 @@ pub enum Violation {
     #[error("the server claims to hold a session that this client does not hold")]
     SessionPresent,
     /// It sent more QoS 1 and QoS 2 messages at once than the Receive Maximum of CONNECT allows.
-    #[error("the server sent more than {maximum} messages without waiting for their acknowledgement")]
+    #[error(
+        "the server sent more than {maximum} messages without waiting for their acknowledgement"
+    )]
     ReceiveMaximumExceeded {
         /// The Receive Maximum that this client announced.
         maximum: u16,

@@ -109,7 +109,7 @@ impl Message {
     #[must_use]
     pub fn properties(&self) -> Properties<'_> {
         // Checked when the packet was decoded.
-        Properties::from_wire(self.slice(self.properties), PacketType::Publish.into())
+        Properties::from_wire(self.slice(self.properties), PacketType::Publish)
             .unwrap_or(Properties::EMPTY)
     }
 

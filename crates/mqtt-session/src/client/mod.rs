@@ -25,8 +25,8 @@ pub use config::{ClientConfig, SessionPolicy, Will};
 pub use deliveries::Delivery;
 pub use disconnect::DisconnectOptions;
 pub use error::{
-    ClientCloseCause, ConfigError, DisconnectError, PublishError, ServerLimit, SubscribeError, Unsent,
-    Violation,
+    ClientCloseCause, ConfigError, DisconnectError, PublishError, ServerLimit, SubscribeError,
+    Unsent, Violation,
 };
 pub use event::{Acknowledgement, ClientEvent, PublishOutcome};
 pub use message::Message;
@@ -148,7 +148,7 @@ impl Client {
     /// The transport has ended: the server closed it, or it failed. Everything that this
     /// connection still had to say is dropped.
     pub fn handle_eof(&mut self, now: Time) {
-        let now = self.advance(now);
+        self.advance(now);
         self.connection_ended(ClientCloseCause::Lost);
     }
 
@@ -259,6 +259,3 @@ impl Client {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

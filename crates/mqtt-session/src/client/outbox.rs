@@ -170,8 +170,7 @@ impl Outbox {
     /// does when nothing else is held.
     pub(super) fn has_room_for(&self, size: usize) -> bool {
         let held = self.len();
-        held == 0
-            || (held < self.max_messages && self.bytes.saturating_add(size) <= self.max_bytes)
+        held == 0 || (held < self.max_messages && self.bytes.saturating_add(size) <= self.max_bytes)
     }
 
     /// Messages that have not ended.

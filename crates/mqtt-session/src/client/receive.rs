@@ -108,7 +108,7 @@ impl Client {
             Packet::UnsubAck(unsuback) => self.on_unsuback(&unsuback),
             // Its arrival alone is what counts.
             Packet::PingResp => Ok(()),
-            Packet::Disconnect(disconnect) => self.on_disconnect(now, &disconnect),
+            Packet::Disconnect(disconnect) => self.on_disconnect(&disconnect),
             // [MQTT-4.12.0-7]: without an Authentication Method there is no AUTH.
             Packet::Connect(_)
             | Packet::ConnAck(_)
@@ -135,17 +135,16 @@ impl Client {
                     AliasFault::Unknown => Violation::TopicAliasUnknown(alias.get()),
                 };
                 // [MQTT-3.3.2-10] [MQTT-3.3.2-7]
-                let topic =
-                    open.incoming_aliases.resolve(alias, topic, maximum).map_err(fault)?;
+                let topic = open.incoming_aliases.resolve(alias, topic, maximum).map_err(fault)?;
                 TopicName::new(topic).map_err(|_| Violation::TopicAliasUnknown(alias.get()))?
             }
             // The decoder lets no such packet through.
             (None, None) => return Err(Violation::UnexpectedPacket(PacketType::Publish)),
         };
         let rejected = |rejected| match rejected {
-            Rejected::ReceiveMaximumExceeded => Violation::ReceiveMaximumExceeded {
-                maximum: self.config.receive_maximum.get(),
-            },
+            Rejected::ReceiveMaximumExceeded => {
+                Violation::ReceiveMaximumExceeded { maximum: self.config.receive_maximum.get() }
+            }
             Rejected::PacketIdentifierInUse => Violation::AcknowledgementMismatch {
                 packet: PacketType::Publish,
                 id: publish.qos.packet_id().map_or(0, PacketId::get),
@@ -335,15 +334,14 @@ impl Client {
         Ok(())
     }
 
-    fn on_disconnect(&mut self, now: Time, disconnect: &Disconnect<'_>) -> Result<(), Violation> {
+    fn on_disconnect(&mut self, disconnect: &Disconnect<'_>) -> Result<(), Violation> {
         if disconnect.properties.contains(PropertyId::SessionExpiryInterval) {
             return Err(Violation::SessionExpiryInDisconnect);
         }
         self.connection_ended(ClientCloseCause::DisconnectedByServer {
-                reason: disconnect.reason,
-                properties: disconnect.properties.into(),
-            },
-        );
+            reason: disconnect.reason,
+            properties: disconnect.properties.into(),
+        });
         Ok(())
     }
 
@@ -391,4 +389,3 @@ fn needed(need: Need, present: usize) -> usize {
 fn mismatch(packet: PacketType, id: PacketId) -> Violation {
     Violation::AcknowledgementMismatch { packet, id: id.get() }
 }
-

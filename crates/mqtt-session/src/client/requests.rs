@@ -5,12 +5,12 @@ use mqtt_codec::{
     Subscribe, SubscriptionOptions, TopicFilter, UnsubAck, UnsubAckReason,
 };
 
+use super::Client;
 use super::error::{ServerLimit, SubscribeError, Violation};
 use super::event::ClientEvent;
 use super::negotiated::Negotiated;
 use super::session::Item;
 use super::subscriptions::SubscriptionKey;
-use super::Client;
 use crate::exchange::Acknowledged;
 
 /// A SUBSCRIBE or UNSUBSCRIBE that is to be sent or waits for its answer.

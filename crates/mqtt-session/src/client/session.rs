@@ -67,10 +67,11 @@ impl Session {
     pub(super) fn connection_ended(&mut self) -> usize {
         self.qos1.clear();
         self.qos2.suspend();
-        let unanswered = self.exchanges.clear_requests().into_iter().filter_map(|item| match item {
-            Item::Request(request) => Some(*request),
-            Item::Message(_) => None,
-        });
+        let unanswered =
+            self.exchanges.clear_requests().into_iter().filter_map(|item| match item {
+                Item::Request(request) => Some(*request),
+                Item::Message(_) => None,
+            });
         let waiting = self.requests.drain(..);
         let kept = unanswered.chain(waiting).filter(Request::is_unsubscribe).collect();
         self.requests = kept;

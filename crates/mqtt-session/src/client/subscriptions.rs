@@ -14,7 +14,10 @@
 
 use std::collections::VecDeque;
 
-use mqtt_codec::{SubAckReason, SubscriptionId, SubscriptionOptions, TopicFilter, TopicName};
+use mqtt_codec::{
+    PacketType, Properties, PropertyBuf, SubAckReason, SubscriptionId, SubscriptionOptions,
+    TopicFilter, TopicName,
+};
 
 use crate::index::SubscriptionIndex;
 
@@ -99,11 +102,24 @@ pub(super) struct Subscription {
     /// Its filters with the options that the application wants for them.
     filters: Vec<(u32, SubscriptionOptions)>,
     /// The User Properties of its SUBSCRIBE in wire form.
-    pub(super) properties: Box<[u8]>,
+    properties: Box<[u8]>,
     /// Whether the server has confirmed it in this session.
     confirmed: bool,
     /// Whether it was ever confirmed, so that another SUBACK is a renewal.
     pub(super) reported: bool,
+}
+
+impl Subscription {
+    /// The properties of its SUBSCRIBE.
+    pub(super) fn properties(&self, identifier: Option<SubscriptionId>) -> PropertyBuf {
+        // They were taken from checked properties.
+        let given = Properties::from_wire(&self.properties, PacketType::Subscribe);
+        let mut properties = PropertyBuf::from(given.unwrap_or(Properties::EMPTY));
+        if let Some(identifier) = identifier {
+            properties.subscription_id(identifier);
+        }
+        properties
+    }
 }
 
 /// A Topic Filter with at least one holder.
@@ -259,11 +275,7 @@ impl Subscriptions {
 
     /// A SUBACK came. Filters that were refused are no longer held. Returns whether the
     /// subscription still holds any.
-    pub(super) fn subscribed(
-        &mut self,
-        key: SubscriptionKey,
-        results: &[SubAckReason],
-    ) -> bool {
+    pub(super) fn subscribed(&mut self, key: SubscriptionKey, results: &[SubAckReason]) -> bool {
         let numbers = self.filter_numbers(key);
         for (number, reason) in numbers.into_iter().zip(results) {
             if reason.is_error() {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use mqtt_codec::{
     EncodeError, Forward, PacketId, Properties, PropertyBuf, PropertyId, PubRel, PubRelReason,
-    PublishQos, QoS, SubscriptionId, SubscriptionOptions, TopicFilter, TopicName, Unsubscribe,
+    Publish, PublishQos, QoS, SubscriptionOptions, TopicFilter, TopicName, Unsubscribe,
 };
 
 use super::Client;
@@ -18,8 +18,7 @@ use super::requests::{self, Request};
 use super::session::{Item, Session};
 use super::statistics::ClientStatistics;
 use super::subscriptions::SubscriptionKey;
-use crate::exchange::OutgoingAlias;
-use crate::exchange::Resend;
+use crate::exchange::{OutgoingAlias, Resend};
 use crate::{Time, TransmitBuf};
 
 impl Client {
@@ -54,7 +53,9 @@ impl Client {
         match &self.link {
             Link::Open(open) if open.leaving.is_none() => allows(&open.negotiated, publication)?,
             Link::Connecting(_) => {}
-            Link::Idle | Link::Open(_) | Link::Closing(_) => return Err(PublishError::NotConnected),
+            Link::Idle | Link::Open(_) | Link::Closing(_) => {
+                return Err(PublishError::NotConnected);
+            }
         }
         // [MQTT-3.3.4-6]
         if !publication.properties.is_empty()
@@ -210,7 +211,7 @@ impl Sender<'_> {
         let Some(id) = self.session.exchanges.request(request) else { return };
         let properties = subscriptions
             .get(subscription)
-            .map_or_else(PropertyBuf::new, |subscription| properties(subscription, identifier));
+            .map_or_else(PropertyBuf::new, |subscription| subscription.properties(identifier));
         let negotiated = &self.open.negotiated;
         let sent = requests::check(negotiated, &wanted).and_then(|()| {
             let properties = properties.as_properties();
@@ -225,15 +226,25 @@ impl Sender<'_> {
     }
 
     fn unsubscribe(&mut self, subscription: SubscriptionKey, filters: Vec<Box<str>>) {
-        let parsed: Vec<TopicFilter<'_>> =
+        let request = Item::Request(Box::new(Request::Unsubscribe { subscription, filters }));
+        let Some(id) = self.session.exchanges.request(request) else { return };
+        let Some(Item::Request(request)) = self.session.exchanges.item(id) else { return };
+        let Request::Unsubscribe { filters, .. } = &**request else { return };
+        let filters: Vec<TopicFilter<'_>> =
             filters.iter().filter_map(|filter| TopicFilter::new(filter).ok()).collect();
         let maximum = self.open.negotiated.maximum_packet_size;
-        let mut packet = Vec::new();
-        let encoded = |id| {
-            Unsubscribe::new(id, Properties::EMPTY, &parsed)
-                .and_then(|unsubscribe| unsubscribe.encode(&mut packet, maximum))
-        };
-        // The identifier is written into the packet before the packet is moved into the exchange.
+        let sent = Unsubscribe::new(id, Properties::EMPTY, &filters)
+            .and_then(|packet| self.out.append(|bytes| packet.encode(bytes, maximum)));
+        if sent.is_err() {
+            // The server took the larger SUBSCRIBE on an earlier connection and takes less now:
+            // it goes on sending, and the messages match no subscription.
+            let _request = self.session.exchanges.on_reply(id);
+            self.events.push_back(ClientEvent::Unsubscribed {
+                subscription,
+                results: Box::default(),
+                properties: PropertyBuf::new(),
+            });
+        }
     }
 
     fn publications(&mut self) {
@@ -338,6 +349,58 @@ impl Sender<'_> {
         }
         self.session.outbox.release(slot);
     }
+}
+
+/// Whether the server takes the message.
+fn allows(negotiated: &Negotiated, publication: &Publication<'_>) -> Result<(), ServerLimit> {
+    allows_kind(negotiated, publication.qos, publication.retain)?;
+    let maximum = negotiated.maximum_packet_size;
+    // The fixed header, three length fields and the packet identifier take no more than this.
+    if publication.size().saturating_add(16) <= maximum as usize {
+        return Ok(());
+    }
+    let qos = publish_qos(publication.qos, PacketId::MIN, false);
+    let header = Publish {
+        qos,
+        retain: publication.retain,
+        topic: Some(publication.topic),
+        properties: publication.properties,
+        payload: &[],
+    };
+    match header.encode_header(publication.payload.len(), &mut Vec::new(), maximum) {
+        // [MQTT-3.2.2-15]
+        Err(EncodeError::TooLarge { size, limit }) => {
+            Err(ServerLimit::MaximumPacketSize { size, maximum: limit })
+        }
+        // Properties that do not belong there are told apart from limits of the server.
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Whether the server takes messages of this QoS and with this RETAIN flag.
+fn allows_kind(negotiated: &Negotiated, qos: QoS, retain: bool) -> Result<(), ServerLimit> {
+    // [MQTT-3.2.2-11]
+    if qos > negotiated.maximum_qos {
+        return Err(ServerLimit::MaximumQos { maximum: negotiated.maximum_qos });
+    }
+    // [MQTT-3.2.2-14]
+    if retain && !negotiated.retain_available {
+        return Err(ServerLimit::RetainNotAvailable);
+    }
+    Ok(())
+}
+
+/// Whether an application may set this property in PUBLISH.
+const fn is_for_publish(id: PropertyId) -> bool {
+    matches!(
+        id,
+        PropertyId::PayloadFormatIndicator
+            | PropertyId::MessageExpiryInterval
+            | PropertyId::ContentType
+            | PropertyId::ResponseTopic
+            | PropertyId::CorrelationData
+            | PropertyId::UserProperty
+    )
 }
 
 fn publish_qos(qos: QoS, id: PacketId, dup: bool) -> PublishQos {
