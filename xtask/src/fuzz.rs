@@ -1,7 +1,9 @@
 //! `cargo xtask fuzz`: feeds the codec with what no peer would send, on the nightly toolchain.
 
 use std::{
-    env, fs,
+    env,
+    fmt::Write as _,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -18,6 +20,9 @@ const FOLDER: &str = "crates/mqtt-codec/fuzz";
 
 /// A longer input is not a deeper one: the largest packet of interest is far below it.
 const LONGEST_INPUT: &str = "-max_len=4096";
+
+/// How many bytes of an input are shown.
+const MOST_SHOWN: usize = 64;
 
 pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     let mut args = Args::new(args);
@@ -97,17 +102,29 @@ impl Fuzzer {
     }
 }
 
-/// The inputs that a target failed on, as paths.
+/// The inputs that a target failed on: where they are, and the beginning of each in hex.
 fn artifacts(target: &str) -> Result<String, Error> {
     let folder = Path::new(FOLDER).join("artifacts").join(target);
     let mut text = String::new();
     if root().join(&folder).is_dir() {
         for entry in fs::read_dir(root().join(&folder))? {
             let path = folder.join(entry?.file_name());
-            text.push_str(&format!("\n    input: {}", path.display()));
+            let input = fs::read(root().join(&path))?;
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\n    input: {}\n    hex:   {}", path.display(), hex(&input));
         }
     }
     Ok(text)
+}
+
+fn hex(input: &[u8]) -> String {
+    let shown = input.iter().take(MOST_SHOWN);
+    let mut text: String = shown.map(|byte| format!("{byte:02x} ")).collect();
+    if input.len() > MOST_SHOWN {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "... ({} bytes)", input.len());
+    }
+    text.trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -128,5 +145,11 @@ mod tests {
     fn a_target_that_is_not_there_is_refused_with_those_that_are() {
         let error = chosen(targets(), Some("packets")).unwrap_err().to_string();
         assert!(error.contains("packet, stream"), "{error}");
+    }
+
+    #[test]
+    fn an_input_is_shown_from_its_beginning() {
+        assert_eq!(hex(&[0x10, 0x00]), "10 00");
+        assert!(hex(&[0; 65]).ends_with("00 ... (65 bytes)"));
     }
 }
