@@ -3,9 +3,10 @@
 use super::{File, Finding};
 
 pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
-    // The root has the tables that the members refer to; a fuzz crate is a workspace of its own.
-    let is_member = file.path.ends_with("/Cargo.toml") && !file.path.contains("/fuzz/");
-    if !is_member {
+    // The root has the tables that the members refer to, and a crate that wants other tools or
+    // other people's dependencies is a workspace of its own.
+    let is_root = file.lines().any(|(_, line)| line == "[workspace]");
+    if !file.path.ends_with("Cargo.toml") || is_root {
         return;
     }
     if !file.text.contains("[lints]\nworkspace = true\n") {
@@ -81,8 +82,10 @@ mod tests {
     }
 
     #[test]
-    fn the_root_and_the_fuzz_crate_are_not_members() {
-        assert_eq!(findings("Cargo.toml", ""), []);
-        assert_eq!(findings("crates/a/fuzz/Cargo.toml", ""), []);
+    fn a_workspace_of_its_own_is_no_member() {
+        assert_eq!(
+            findings("crates/a/fuzz/Cargo.toml", "[package]\nversion = \"0\"\n[workspace]\n"),
+            []
+        );
     }
 }
