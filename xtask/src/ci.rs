@@ -27,6 +27,10 @@ const PUBLISHED: &[&str] = &[
     "mqtt-broker-lite",
 ];
 
+/// Crates that the workspace does not reach, because they want other tools or other dependencies.
+const OWN_WORKSPACES: &[&str] =
+    &["crates/mqtt-codec/fuzz/Cargo.toml", "xtask/peers/codec/Cargo.toml"];
+
 const TEST: &[&str] = &["test", "--workspace", "--all-features"];
 
 pub(crate) fn run(args: &[String]) -> Result<(), Error> {
@@ -65,10 +69,8 @@ fn format() -> Result<Vec<Notice>, Error> {
         return Ok(vec![missing_component("the format of the sources", "rustfmt")]);
     }
     run_program(cargo().args(["fmt", "--all", "--", "--check"]))?;
-    // A workspace of its own, which --all does not reach.
-    let fuzz = "crates/mqtt-codec/fuzz/Cargo.toml";
-    if root().join(fuzz).is_file() {
-        run_program(cargo().args(["fmt", "--manifest-path", fuzz, "--", "--check"]))?;
+    for manifest in OWN_WORKSPACES.iter().filter(|manifest| root().join(manifest).is_file()) {
+        run_program(cargo().args(["fmt", "--manifest-path", manifest, "--", "--check"]))?;
     }
     Ok(Vec::new())
 }
