@@ -124,8 +124,16 @@ pub struct Broker {
     /// Scratch lists of the routing, kept for their memory.
     matched: Vec<(u32, Subscription)>,
     targets: Vec<route::Target>,
+    /// Scratch text for the topic of an alias.
+    topic: String,
     /// The number of the current routing.
     routing: u32,
+    /// Messages given to sessions by the current call.
+    work: usize,
+    /// Whether input has to wait until what it brought about is sent.
+    is_pressed: bool,
+    /// The slots of connections whose input waits for that.
+    backlog: VecDeque<u32>,
     is_shutting_down: bool,
     statistics: Statistics,
 }
@@ -133,6 +141,10 @@ pub struct Broker {
 /// Bytes in the tail of a connection that grows into a buffer of its own, so that a large payload
 /// need not be copied again.
 const OWN_BUFFER_FROM: usize = 16 * 1024;
+
+/// Messages that one call gives to sessions before input has to wait for the driver to drain:
+/// what a call does is bounded however many subscribers there are.
+const WORK_PER_CALL: usize = 16 * 1024;
 
 impl Broker {
     /// A broker without connections or state.
@@ -160,7 +172,11 @@ impl Broker {
             events: VecDeque::new(),
             matched: Vec::new(),
             targets: Vec::new(),
+            topic: String::new(),
             routing: 0,
+            work: 0,
+            is_pressed: false,
+            backlog: VecDeque::new(),
             is_shutting_down: false,
             statistics: Statistics::default(),
             entropy,

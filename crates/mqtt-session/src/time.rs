@@ -88,6 +88,8 @@ pub enum Timer {
     Connection,
     /// A session of the broker ends, or its Will Message is due.
     Session,
+    /// Input that had to wait until the driver had sent what earlier input brought about.
+    Backlog,
     /// A retained message expires.
     RetainedMessage,
     /// The client sends PINGREQ unless it sends something else before.

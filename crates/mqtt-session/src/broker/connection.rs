@@ -79,11 +79,13 @@ pub(super) struct Paused {
     pub(super) for_decision: bool,
     /// The peer does not read its answers.
     pub(super) for_answers: bool,
+    /// What it brought about has to be sent first.
+    pub(super) for_backlog: bool,
 }
 
 impl Paused {
     pub(super) const fn any(self) -> bool {
-        self.for_decision || self.for_answers
+        self.for_decision || self.for_answers || self.for_backlog
     }
 }
 

@@ -23,6 +23,7 @@ impl Broker {
         self.advance(now);
         if self.connections.is_current(id.0) {
             self.statistics.bytes_received += input.len() as u64;
+            self.work = 0;
             self.take_input(id.0.slot, input);
         }
     }
@@ -146,6 +147,12 @@ impl Broker {
                     };
                     if let Err(reason) = handled {
                         self.fault(slot, reason);
+                    }
+                    if core::mem::take(&mut self.is_pressed)
+                        && let Some(connection) = self.connections.get_mut(slot)
+                    {
+                        connection.paused.for_backlog = true;
+                        self.backlog.push_back(slot);
                     }
                 }
                 Err(error) => {

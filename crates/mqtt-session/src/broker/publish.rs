@@ -65,15 +65,29 @@ impl Broker {
         };
         let alias = publish.properties.topic_alias();
         let topic = publish.topic.as_ref().map(|topic| topic.as_str());
-        let alias_topic;
-        let topic = match (topic, alias) {
-            (Some(topic), None) => topic,
-            (None, None) => return Err(DisconnectReason::ProtocolError),
+        match (topic, alias) {
+            (Some(topic), None) => self.on_message(slot, session_slot, topic, publish, shared),
+            (None, None) => Err(DisconnectReason::ProtocolError),
             (topic, Some(alias)) => {
-                alias_topic = self.resolve_alias(slot, alias, topic)?;
-                &*alias_topic
+                let mut resolved = core::mem::take(&mut self.topic);
+                let handled = self
+                    .resolve_alias(slot, alias, topic, &mut resolved)
+                    .and_then(|()| self.on_message(slot, session_slot, &resolved, publish, shared));
+                self.topic = resolved;
+                handled
             }
-        };
+        }
+    }
+
+    /// A client publishes to `topic`, whichever way it named it.
+    fn on_message(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        topic: &str,
+        publish: &Publish<'_>,
+        shared: Option<&Bytes>,
+    ) -> Handled {
         let is_new = match publish.qos {
             PublishQos::AtMostOnce => true,
             PublishQos::AtLeastOnce { id, .. } => {
@@ -128,20 +142,23 @@ impl Broker {
         Ok(())
     }
 
-    /// The topic that an alias stands for; sets it if a topic came along.
+    /// Puts the topic that an alias stands for into `resolved`; sets it if a topic came along.
     fn resolve_alias(
         &mut self,
         slot: u32,
         alias: NonZeroU16,
         topic: Option<&str>,
-    ) -> Result<Box<str>, DisconnectReason> {
+        resolved: &mut String,
+    ) -> Handled {
         let maximum = self.config.limits.topic_alias_maximum;
-        let Some(connection) = self.connections.get_mut(slot) else {
-            return Err(DisconnectReason::TopicAliasInvalid);
-        };
+        let Some(connection) = self.connections.get_mut(slot) else { return Ok(()) };
         let aliases = connection.incoming_aliases.get_or_insert_default();
         match aliases.resolve(alias, topic, maximum) {
-            Ok(topic) => Ok(topic.into()),
+            Ok(topic) => {
+                resolved.clear();
+                resolved.push_str(topic);
+                Ok(())
+            }
             Err(AliasFault::AboveMaximum) => Err(DisconnectReason::TopicAliasInvalid),
             Err(AliasFault::Unknown) => Err(DisconnectReason::ProtocolError),
         }

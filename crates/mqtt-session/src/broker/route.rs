@@ -158,12 +158,21 @@ impl Broker {
                 flow.outgoing.may_send()
             }
         };
+        let is_filling = flow.queued() > queued_messages - queued_messages / 4
+            || flow.queued_bytes > queued_bytes - queued_bytes / 4;
         self.messages.hold(message);
+        self.work += 1;
         if let Some(slot) = connection
             && sendable
         {
             self.mark_ready(slot);
+            // The driver has not come round to a client that takes what it is sent: rather than
+            // overflow its queue the input waits. A client that does not read holds nobody back.
+            let waits_for_driver =
+                self.connections.get(slot).is_some_and(|c| c.ready_since == self.now);
+            self.is_pressed |= is_filling && waits_for_driver;
         }
+        self.is_pressed |= self.work >= super::WORK_PER_CALL;
     }
 
     pub(super) fn count_drop(&mut self, session_slot: u32, reason: DropReason) {

@@ -22,6 +22,11 @@ impl Broker {
     /// Time has passed. Early and late calls are harmless.
     pub fn handle_timeout(&mut self, now: Time) {
         let now = self.advance(now);
+        for _ in 0..self.backlog.len() {
+            let Some(slot) = self.backlog.pop_front() else { break };
+            self.work = 0;
+            self.resume_input(slot, |paused| paused.for_backlog = false);
+        }
         while let Some(key) = self.deadlines.pop_due(now.as_nanos()) {
             match key {
                 TimerKey::Connection(key) if self.connections.is_current(key) => {
@@ -37,6 +42,9 @@ impl Broker {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Deadline> {
+        if !self.backlog.is_empty() {
+            return Some(Deadline { at: self.now, timer: Timer::Backlog });
+        }
         let (at, key) = self.deadlines.peek()?;
         let timer = match key {
             TimerKey::Connection(_) => Timer::Connection,
