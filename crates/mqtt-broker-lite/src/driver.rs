@@ -86,6 +86,9 @@ pub(crate) struct Driver {
 impl Driver {
     /// Binds the listeners of `config`. Nothing is accepted before [`run`](Self::run).
     pub(crate) fn bind(config: Config) -> Result<Self, BindError> {
+        if config.broker.decisions.connect {
+            return Err(BindError::Decisions);
+        }
         let poll = Poll::new().map_err(BindError::Start)?;
         let listeners = Listeners::bind(&config, poll.registry(), LAST_LISTENER)?;
         let inbox = Inbox::new(poll.registry(), Token(WAKER)).map_err(BindError::Start)?;
@@ -369,7 +372,8 @@ impl Driver {
                 // The debug form escapes what a client may have put into its name.
                 tracing::info!(?id, ?client_id, session_present, "client connected");
             }
-            _ => {}
+            // A configuration that asks for decisions was refused.
+            BrokerEvent::Connect(_) | _ => {}
         }
     }
 
@@ -378,9 +382,8 @@ impl Driver {
         let Connection { stream, marks, held, .. } = connection;
         let ended = marks.has(Marks::ENDED);
         // A peer that was told nothing, or has said goodbye, misses nothing.
-        let may_miss_something = marks.has(Marks::WROTE)
-            && !ended
-            && !matches!(cause, CloseCause::Disconnected(_));
+        let may_miss_something =
+            marks.has(Marks::WROTE) && !ended && !matches!(cause, CloseCause::Disconnected(_));
         if !marks.has(Marks::WRITE_FAILED) && (held.is_some() || may_miss_something) {
             self.lingering.add(
                 self.poll.registry(),

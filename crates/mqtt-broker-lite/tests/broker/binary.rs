@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::client::Client;
+use crate::client::{Client, connect};
 
 /// A broker as a process of its own, which ends with the test.
 pub(crate) struct Program {
@@ -154,13 +154,19 @@ fn version_and_help_are_told_on_standard_output() {
 #[test]
 #[cfg(unix)]
 fn a_client_cannot_forge_lines_of_the_log() {
-    let mut program = Program::start(&["--listen", "mqtt://127.0.0.1:0", "--log", "info"]);
-    let forged = "me\n2000-01-01T00:00:00Z ERROR forged\u{1b}[31m";
-    Client::connect(program.ready(), forged).ping();
+    let mut program = Program::start(&["--listen", "mqtt://127.0.0.1:0", "--log", "trace"]);
+    let address = program.ready();
+    // Control characters are not even accepted; the others break lines, or turn them around.
+    for forged in ["me\n2000-01-01T00:00:00Z ERROR forged\u{1b}[31m", "\u{7f}\u{9b}31m"] {
+        let mut client = Client::open(address);
+        client.send(&connect(forged));
+        assert_eq!(client.receive().first, 0x20);
+    }
+    Client::connect(address, "me\u{2028}2000\u{202e}forged").ping();
     program.signal("-TERM");
     let (_, text) = program.end();
-    assert!(text.contains(r"me\n2000-01-01"), "the name is logged: {text}");
-    assert!(!text.contains('\u{1b}'), "{text}");
+    assert!(text.contains(r"me\u{2028}2000\u{202e}forged"), "the name is logged: {text}");
+    assert!(!text.contains(['\u{1b}', '\u{7f}', '\u{9b}', '\u{2028}', '\u{202e}']), "{text}");
     assert!(!text.lines().any(|line| line.starts_with("2000")), "{text}");
 }
 

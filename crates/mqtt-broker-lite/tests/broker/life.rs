@@ -184,6 +184,13 @@ fn a_configuration_without_listeners_and_a_host_without_address_are_errors() {
 }
 
 #[test]
+fn decisions_that_nobody_could_take_are_refused_at_the_start() {
+    let mut config = Config::free_port();
+    config.broker.decisions.connect = true;
+    assert!(matches!(Server::bind_blocking(config), Err(BindError::Decisions)));
+}
+
+#[test]
 fn shutting_down_amid_traffic_loses_no_goodbye() {
     for _ in 0..10 {
         let server = Server::bind_blocking(Config::free_port()).unwrap();
