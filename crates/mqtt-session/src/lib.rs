@@ -1,5 +1,6 @@
 //! The protocol of MQTT 5 without I/O: client and broker state machines.
 
+mod arena;
 mod broker;
 mod client;
 mod deadlines;

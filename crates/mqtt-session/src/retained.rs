@@ -1,129 +1,100 @@
 //! The retained store's topic tree: which topics have a retained message, and which of them does
 //! a Topic Filter match?
 //!
-//! A wildcard subscription may match every topic of the store, so the answer is not a list: it is
-//! taken in steps through a [`Cursor`], and the tree may change between them.
+//! Topics stand in byte order, in leaves of about a hundred; a sorted map finds the leaf. In that
+//! order all topics below one are neighbours, so a filter is answered by walking the tree once and
+//! jumping over what cannot match. A wildcard subscription may match every topic of the store, so
+//! the answer is not a list: it is taken in steps through a [`Cursor`], and the tree may change
+//! between them.
 
-use core::ops::Bound;
-use std::collections::BTreeMap;
+mod judge;
+mod leaf;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use core::{fmt, ops::Bound};
+use std::collections::{BTreeMap, btree_map::Range};
+
+use leaf::Leaf;
+pub(crate) use scan::{Cursor, Scan, Step};
 
 /// Topic Names with a value each, in byte order.
-#[derive(Debug)]
+///
+/// An entry takes the bytes of its topic, those of `T`, and about ten more. Finding a topic takes
+/// one search in the map of leaves and one in a leaf. Inserting and removing move at most a leaf:
+/// 128 entries and 16 KiB of topics.
 pub(crate) struct RetainedTree<T> {
-    entries: BTreeMap<Box<str>, T>,
+    /// Each leaf under a text that is not above its first topic, and above the last topic of the
+    /// leaf before. No leaf is empty.
+    leaves: BTreeMap<Box<str>, Leaf<T>>,
+    len: usize,
     topic_bytes: usize,
-}
-
-/// Where the replay of one subscription stands in a [`RetainedTree`]: a small value that its owner
-/// keeps between steps. It borrows nothing and stays right whatever happens to the tree: no entry
-/// is met twice, and none is missed that was there all the time. An entry inserted meanwhile is
-/// met if it lies ahead.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Cursor {
-    /// The last topic dealt with.
-    after: Option<Box<str>>,
-    done: bool,
-}
-
-impl Cursor {
-    /// A cursor before the first topic.
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    /// Whether the end has been reached: all further steps give [`Step::Done`].
-    pub(crate) fn is_done(&self) -> bool {
-        self.done
-    }
-}
-
-/// One step of a [`Scan`].
-#[derive(Debug)]
-pub(crate) enum Step<'a, T> {
-    /// The next match. It counts as met: the cursor is past it.
-    Entry(&'a str, &'a T),
-    /// The step budget is used up; a new scan with the same cursor goes on from here.
-    ComeAgain,
-    /// There is no further match.
-    Done,
-}
-
-/// Takes a [`Cursor`] through the matches of one filter. The cursor's place is written back when
-/// the scan is dropped, so one scan over many entries costs one search of the tree.
-#[derive(Debug)]
-pub(crate) struct Scan<'a, T> {
-    tree: &'a RetainedTree<T>,
-    filter: &'a str,
-    cursor: &'a mut Cursor,
-    budget: usize,
-}
-
-impl<'a, T> Scan<'a, T> {
-    /// The next step.
-    pub(crate) fn step(&mut self) -> Step<'a, T> {
-        while !self.cursor.done {
-            if self.budget == 0 {
-                return Step::ComeAgain;
-            }
-            self.budget -= 1;
-            let from = match &self.cursor.after {
-                Some(topic) => Bound::Excluded(&**topic),
-                None => Bound::Unbounded,
-            };
-            let mut range = self.tree.entries.range::<str, _>((from, Bound::Unbounded));
-            let Some((topic, value)) = range.next() else {
-                self.cursor.done = true;
-                break;
-            };
-            self.cursor.after = Some(topic.clone());
-            if matches(self.filter, topic) {
-                return Step::Entry(topic, value);
-            }
-        }
-        Step::Done
-    }
 }
 
 impl<T> RetainedTree<T> {
     /// An empty tree; it takes no memory.
     pub(crate) fn new() -> Self {
-        Self { entries: BTreeMap::new(), topic_bytes: 0 }
+        Self { leaves: BTreeMap::new(), len: 0, topic_bytes: 0 }
     }
 
     /// Sets the value of `topic` and returns the one that it replaces [MQTT-3.3.1-5].
     pub(crate) fn insert(&mut self, topic: &str, value: T) -> Option<T> {
-        let old = self.entries.insert(topic.into(), value);
-        if old.is_none() {
-            self.topic_bytes += topic.len();
+        if let Some(old) = self.get_mut(topic) {
+            return Some(core::mem::replace(old, value));
         }
-        old
+        self.len += 1;
+        self.topic_bytes += topic.len();
+        // Now and then a leaf is full and is split once. Only a topic of kilobytes can need more,
+        // and after at most seven halvings one entry is left.
+        loop {
+            let Some((_, leaf)) = self.leaf_mut(topic) else {
+                let mut leaf = Leaf::new();
+                leaf.insert(topic, value);
+                self.leaves.insert(Box::default(), leaf);
+                return None;
+            };
+            if leaf.has_room_for(topic) {
+                leaf.insert(topic, value);
+                return None;
+            }
+            let (key, right) = leaf.split_for(topic);
+            self.leaves.insert(key, right);
+        }
     }
 
     /// Removes `topic` and returns its value [MQTT-3.3.1-6].
     pub(crate) fn remove(&mut self, topic: &str) -> Option<T> {
-        let old = self.entries.remove(topic)?;
+        let (key, leaf) = self.leaf_mut(topic)?;
+        let value = leaf.remove(topic)?;
+        if leaf.wants_joining() {
+            let key = key.clone();
+            self.join(&key);
+        }
+        self.len -= 1;
         self.topic_bytes -= topic.len();
-        Some(old)
+        Some(value)
     }
 
     /// The value of `topic`.
     pub(crate) fn get(&self, topic: &str) -> Option<&T> {
-        self.entries.get(topic)
+        let (_, leaf) = self.leaves.range::<str, _>(up_to(topic)).next_back()?;
+        leaf.get(topic)
     }
 
     /// The value of `topic`, to be changed in place.
     pub(crate) fn get_mut(&mut self, topic: &str) -> Option<&mut T> {
-        self.entries.get_mut(topic)
+        self.leaf_mut(topic)?.1.get_mut(topic)
     }
 
     /// How many topics there are.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.len
     }
 
     /// Whether there is no topic.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len == 0
     }
 
     /// The bytes of all topics together, without any overhead.
@@ -131,37 +102,85 @@ impl<T> RetainedTree<T> {
         self.topic_bytes
     }
 
-    /// An estimate of the heap bytes that the tree occupies, without what the values own.
+    /// The heap bytes that the tree occupies, without what the values own and without the
+    /// allocator's overhead. Adds up the leaves: a microsecond for some ten thousand topics.
     pub(crate) fn memory(&self) -> usize {
-        self.topic_bytes + 2 * self.len() * (size_of::<T>() + size_of::<Box<str>>())
+        // The nodes of the map are about two thirds full.
+        let entry = (size_of::<Box<str>>() + size_of::<Leaf<T>>()) * 3 / 2;
+        self.leaves.iter().map(|(key, leaf)| entry + key.len() + leaf.memory()).sum()
     }
 
     /// Goes on from `cursor` to the next topics that `filter` matches, in byte order. `budget` is
-    /// the number of topics that this scan may look at, matching or not; looking at one takes some
-    /// tens of nanoseconds. A cursor belongs to one filter.
-    pub(crate) fn scan<'a>(
-        &'a self,
-        filter: &'a str,
-        cursor: &'a mut Cursor,
+    /// the number of topics that this scan may look at, matching or not. A cursor belongs to one
+    /// filter.
+    ///
+    /// Looking at a topic compares it with the filter, and if it does not match finds the next one
+    /// that could. So a scan never looks at more topics than the tree has, and a filter without
+    /// `+` makes it look at no more than two that do not match.
+    pub(crate) fn scan<'t, 'c>(
+        &'t self,
+        filter: &'c str,
+        cursor: &'c mut Cursor,
         budget: usize,
-    ) -> Scan<'a, T> {
-        Scan { tree: self, filter, cursor, budget }
+    ) -> Scan<'t, 'c, T> {
+        Scan::new(self, filter, cursor, budget)
+    }
+
+    /// The leaf that has `topic`, if any has, and the leaves after it.
+    fn leaves_from(&self, topic: &str) -> (Option<&Leaf<T>>, Range<'_, Box<str>, Leaf<T>>) {
+        match self.leaves.range::<str, _>(up_to(topic)).next_back() {
+            Some((key, leaf)) => (Some(leaf), self.leaves.range::<str, _>(after(key))),
+            None => (None, self.leaves.range::<str, _>(..)),
+        }
+    }
+
+    /// The leaf that has `topic`, if any has.
+    fn leaf_mut(&mut self, topic: &str) -> Option<(&Box<str>, &mut Leaf<T>)> {
+        self.leaves.range_mut::<str, _>(up_to(topic)).next_back()
+    }
+
+    /// Removes a leaf that is empty, or joins it with a neighbour if the two fit into one leaf with
+    /// room to spare.
+    fn join(&mut self, key: &str) {
+        let Some(leaf) = self.leaves.get(key) else { return };
+        if leaf.is_empty() {
+            self.leaves.remove(key);
+            return;
+        }
+        let before = (Bound::Unbounded, Bound::Excluded(key));
+        let left = self.leaves.range::<str, _>(before).next_back();
+        let right = self.leaves.range::<str, _>(after(key)).next();
+        let pair: Option<(Box<str>, Box<str>)> =
+            if let Some((left, _)) = left.filter(|(_, left)| left.can_take(leaf)) {
+                Some((left.clone(), key.into()))
+            } else if let Some((right, _)) = right.filter(|(_, right)| leaf.can_take(right)) {
+                Some((key.into(), right.clone()))
+            } else {
+                None
+            };
+        if let Some((left, right)) = pair
+            && let Some(right) = self.leaves.remove(&right)
+            && let Some(left) = self.leaves.get_mut(&left)
+        {
+            left.append(right);
+        }
     }
 }
 
-fn matches(filter: &str, topic: &str) -> bool {
-    // [MQTT-4.7.2-1]
-    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
-        return false;
+fn up_to(topic: &str) -> (Bound<&str>, Bound<&str>) {
+    (Bound::Unbounded, Bound::Included(topic))
+}
+
+fn after(key: &str) -> (Bound<&str>, Bound<&str>) {
+    (Bound::Excluded(key), Bound::Unbounded)
+}
+
+impl<T> fmt::Debug for RetainedTree<T> {
+    /// Counts only: topics are what peers sent.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetainedTree")
+            .field("len", &self.len)
+            .field("topic_bytes", &self.topic_bytes)
+            .finish_non_exhaustive()
     }
-    let mut levels = topic.split('/');
-    for wanted in filter.split('/') {
-        match (wanted, levels.next()) {
-            ("#", _) => return true,
-            ("+", Some(_)) => {}
-            (wanted, Some(level)) if wanted == level => {}
-            _ => return false,
-        }
-    }
-    levels.next().is_none()
 }

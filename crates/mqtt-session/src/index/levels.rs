@@ -4,10 +4,8 @@ use core::num::NonZeroU32;
 
 use siphasher::sip::SipHasher13;
 
-use super::{
-    arena::{Arena, Key},
-    texts::{Place, TextMap},
-};
+use super::texts::{Place, TextMap};
+use crate::arena::{Arena, Key};
 
 /// Stands for the text of one level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

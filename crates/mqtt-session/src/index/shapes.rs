@@ -7,7 +7,7 @@
 
 use core::num::NonZeroU32;
 
-use super::arena::{Arena, Key};
+use crate::arena::{Arena, Key};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ShapeId(NonZeroU32);

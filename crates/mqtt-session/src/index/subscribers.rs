@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU32;
 
-use super::arena::{Arena, Key};
+use crate::arena::{Arena, Key};
 
 /// Who subscribes to a filter, sorted. One subscriber needs no memory of its own.
 #[derive(Default)]

@@ -16,7 +16,7 @@ use core::{
     num::{NonZeroU32, NonZeroU64},
 };
 
-use super::arena::Key;
+use crate::arena::Key;
 
 /// Entries for each shard, on average, when the table is at its fullest. A shard that is due for
 /// splitting has twice as many.

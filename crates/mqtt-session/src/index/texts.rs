@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 
 use siphasher::sip::SipHasher13;
 
-use super::{arena::Key, table::Table};
+use super::table::Table;
+use crate::arena::Key;
 
 /// Texts from this length on have a page of their own.
 const LARGE: usize = 2_048;

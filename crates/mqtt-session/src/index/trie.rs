@@ -10,12 +10,12 @@ use siphasher::sip::SipHasher13;
 
 use super::{
     FilterId,
-    arena::{Arena, Key},
     levels::{LevelId, Levels},
     pattern::{Level, Pattern, Tail},
     shapes::{Kind, ShapeId, Shapes},
     table::Table,
 };
+use crate::arena::{Arena, Key};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NodeId(NonZeroU32);

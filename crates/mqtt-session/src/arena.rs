@@ -14,13 +14,13 @@ const CHUNK: usize = 1024;
 const WORDS: usize = CHUNK / 64;
 
 /// The name of a value in an [`Arena`]. An optional key takes four bytes too.
-pub(super) trait Key: Copy + Eq {
+pub(crate) trait Key: Copy + Eq {
     fn from_number(number: NonZeroU32) -> Self;
     fn number(self) -> NonZeroU32;
 }
 
 /// Values of one kind. A vacant slot holds the default value.
-pub(super) struct Arena<K, T> {
+pub(crate) struct Arena<K, T> {
     /// Apart from `vacancies`, so that the headers that reading needs lie close together.
     chunks: Vec<Vec<T>>,
     vacancies: Vec<Vacancies>,
@@ -67,7 +67,7 @@ impl Vacancies {
 }
 
 impl<K: Key, T: Default> Arena<K, T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             chunks: Vec::new(),
             vacancies: Vec::new(),
@@ -77,23 +77,23 @@ impl<K: Key, T: Default> Arena<K, T> {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     #[inline]
-    pub(super) fn get(&self, key: K) -> Option<&T> {
+    pub(crate) fn get(&self, key: K) -> Option<&T> {
         let (chunk, slot) = place(key);
         self.chunks.get(chunk)?.get(slot)
     }
 
     #[inline]
-    pub(super) fn get_mut(&mut self, key: K) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut T> {
         let (chunk, slot) = place(key);
         self.chunks.get_mut(chunk)?.get_mut(slot)
     }
 
-    pub(super) fn insert(&mut self, value: T) -> K {
+    pub(crate) fn insert(&mut self, value: T) -> K {
         let Some((key, chunk, slot)) = self.take_slot() else {
             // Four thousand million values: the memory for them is what runs out first.
             handle_alloc_error(Layout::new::<T>());
@@ -126,7 +126,7 @@ impl<K: Key, T: Default> Arena<K, T> {
         Some((K::from_number(number), chunk, slot))
     }
 
-    pub(super) fn remove(&mut self, key: K) -> Option<T> {
+    pub(crate) fn remove(&mut self, key: K) -> Option<T> {
         let (chunk, slot) = place(key);
         let vacancies = self.vacancies.get_mut(chunk)?;
         if !vacancies.release(slot) {
@@ -162,7 +162,7 @@ impl<K: Key, T: Default> Arena<K, T> {
     }
 
     /// The heap bytes that the slots occupy, without what the values own.
-    pub(super) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         let slots: usize = self.chunks.iter().map(Vec::capacity).sum();
         slots * size_of::<T>()
             + self.chunks.capacity() * size_of::<Vec<T>>()

@@ -3,7 +3,6 @@
 //! [`SubscriptionIndex`] is the router's only data structure. It knows Topic Filters, subscriber
 //! keys and a small value for each subscription, and nothing of sessions or connections.
 
-mod arena;
 mod levels;
 mod pattern;
 mod shapes;
@@ -19,11 +18,12 @@ use core::{fmt, num::NonZeroU32};
 
 use siphasher::sip::SipHasher13;
 
-use arena::{Arena, Key};
 use pattern::{Pattern, Tail};
 use subscribers::{Lists, Subscribers};
 use texts::{Place, TextMap};
 use trie::{NodeId, Trie};
+
+use crate::arena::{Arena, Key};
 
 /// Names a Topic Filter of a [`SubscriptionIndex`] in four bytes, so that a session can list its
 /// subscriptions without keeping their texts.
