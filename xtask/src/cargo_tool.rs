@@ -83,14 +83,17 @@ impl CargoTool {
         Notice::required(
             self.purpose,
             format!("{} {} could not be built: {error}", self.name, self.version),
-            "connect to a crates registry and run the command again",
+            "mend what cargo says above (is there a network?), then run the command again",
         )
     }
 }
 
 /// The folder of the tools: `$MQTT_TOOLS`, or one in the user's cache.
 fn folder() -> Result<PathBuf, Error> {
-    folder_from(|name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+    let folder = folder_from(|name| variable(name).map(PathBuf::from))?;
+    // Programs run from the root of the workspace, wherever we were started.
+    Ok(std::path::absolute(folder)?)
 }
 
 fn folder_from(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, Error> {

@@ -22,7 +22,7 @@ impl Error {
         if findings.is_empty() {
             return Ok(());
         }
-        Err(Self(format!("{} {what}\n{}", findings.len(), findings.join("\n"))))
+        Err(Self(format!("{what}: {}\n{}", findings.len(), findings.join("\n"))))
     }
 }
 

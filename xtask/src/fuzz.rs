@@ -50,7 +50,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     if fuzzer.scratch.exists() {
         fs::remove_dir_all(&fuzzer.scratch)?;
     }
-    Error::from_findings(&findings, "fuzz targets failed")?;
+    Error::from_findings(&findings, "fuzz targets that failed")?;
     println!("{} fuzz targets, {seconds} s each: no failure", targets.len());
     Ok(())
 }

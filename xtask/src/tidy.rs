@@ -1,6 +1,6 @@
 //! `cargo xtask tidy`: the rules for files and texts that no compiler checks. It is a test too.
 
-use std::{fmt, fs, path::Path};
+use std::{fmt, fs, io, path::Path};
 
 use crate::{args::Args, error::Error, process::root};
 
@@ -80,7 +80,7 @@ pub(crate) fn check() -> Result<(), Error> {
     book::check(&files, &mut findings);
     findings.sort();
     let findings: Vec<String> = findings.iter().map(Finding::to_string).collect();
-    Error::from_findings(&findings, "lines are not tidy")
+    Error::from_findings(&findings, "lines that are not tidy")
 }
 
 fn files_of_the_workspace() -> Result<Vec<File>, Error> {
@@ -104,9 +104,12 @@ fn collect(root: &Path, folder: &str, files: &mut Vec<File>) -> Result<(), Error
                 collect(root, &path, files)?;
             }
         } else if kind.is_file() && is_read(&path) {
-            let text = fs::read_to_string(entry.path())
-                .map_err(|error| Error::from(error).context(&path))?;
-            files.push(File { path, text });
+            match fs::read_to_string(entry.path()) {
+                Ok(text) => files.push(File { path, text }),
+                // An editor's temporary file, gone since the folder was listed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::from(error).context(&path)),
+            }
         }
     }
     Ok(())
