@@ -110,14 +110,31 @@ impl Need {
 /// ```
 #[inline]
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Decoded<'a>, DecodeError> {
+    // Most packets have less than 128 bytes behind their fixed header and are complete. They are
+    // sorted out here with what fits into registers; all others, and all faults, go the long way.
+    if let [first, remaining @ 0..0x80, ..] = input
+        && let Some(packet_type) = packet_type(*first)
+    {
+        let packet_len = 2 + u32::from(*remaining);
+        if packet_len <= limits.max_packet_size
+            && let Some(body) = input.get(2..packet_len as usize)
+        {
+            return packet::decode(packet_type, *first, body, packet_len as usize);
+        }
+    }
+    decode_any(input, limits)
+}
+
+/// Decodes a packet of any size, complete or not.
+#[inline(never)]
+fn decode_any<'a>(input: &'a [u8], limits: &Limits) -> Result<Decoded<'a>, DecodeError> {
     let Some(header) = FixedHeader::read(input, limits)? else {
         return Ok(Decoded::NeedMore(Need { packet_len: None }));
     };
-    let Some(body) = input.get(header.len..header.packet_len) else {
-        return Ok(Decoded::NeedMore(Need { packet_len: Some(header.packet_len as u32) }));
-    };
-    let packet = packet::decode(&header, body)?;
-    Ok(Decoded::Packet(packet, header.packet_len))
+    match input.get(header.len..header.packet_len) {
+        Some(body) => packet::decode(header.packet_type, header.first, body, header.packet_len),
+        None => Ok(Decoded::NeedMore(Need { packet_len: Some(header.packet_len as u32) })),
+    }
 }
 
 /// A fixed header that may stand.
@@ -133,7 +150,6 @@ pub(crate) struct FixedHeader {
 
 impl FixedHeader {
     /// Reads and judges a fixed header; `None` if it is not complete and nothing is wrong yet.
-    #[inline(always)]
     pub(crate) fn read(input: &[u8], limits: &Limits) -> Result<Option<Self>, DecodeError> {
         let Some((&first, behind)) = input.split_first() else {
             return Ok(None);
@@ -164,34 +180,47 @@ impl FixedHeader {
     }
 }
 
+/// The types that first bytes name, by the byte; `None` if the flags are not those of the type.
+/// [MQTT-2.1.3-1]
+static TYPES: [Option<PacketType>; 256] = {
+    let mut types = [None; 256];
+    let mut rest: &mut [Option<PacketType>] = &mut types;
+    let mut first = 0;
+    while let [slot, behind @ ..] = rest {
+        *slot = match first {
+            0x10 => Some(PacketType::Connect),
+            0x20 => Some(PacketType::ConnAck),
+            // RETAIN may be set; DUP only with QoS 1 and 2. [MQTT-3.3.1-2] [MQTT-3.3.1-4]
+            0x30..=0x35 | 0x3A..=0x3D => Some(PacketType::Publish),
+            0x40 => Some(PacketType::PubAck),
+            0x50 => Some(PacketType::PubRec),
+            // [MQTT-3.6.1-1]
+            0x62 => Some(PacketType::PubRel),
+            0x70 => Some(PacketType::PubComp),
+            // [MQTT-3.8.1-1]
+            0x82 => Some(PacketType::Subscribe),
+            0x90 => Some(PacketType::SubAck),
+            // [MQTT-3.10.1-1]
+            0xA2 => Some(PacketType::Unsubscribe),
+            0xB0 => Some(PacketType::UnsubAck),
+            0xC0 => Some(PacketType::PingReq),
+            0xD0 => Some(PacketType::PingResp),
+            // [MQTT-3.14.1-1]
+            0xE0 => Some(PacketType::Disconnect),
+            // [MQTT-3.15.1-1]
+            0xF0 => Some(PacketType::Auth),
+            _ => None,
+        };
+        first += 1;
+        rest = behind;
+    }
+    types
+};
+
 /// The type that a first byte names, if the flags are those of the type.
-/// [MQTT-2.1.3-1] [MQTT-3.3.1-2] [MQTT-3.3.1-4]
 #[inline(always)]
-const fn packet_type(first: u8) -> Option<PacketType> {
-    Some(match first {
-        0x10 => PacketType::Connect,
-        0x20 => PacketType::ConnAck,
-        // RETAIN may be set; DUP only with QoS 1 and 2.
-        0x30..=0x35 | 0x3A..=0x3D => PacketType::Publish,
-        0x40 => PacketType::PubAck,
-        0x50 => PacketType::PubRec,
-        // [MQTT-3.6.1-1]
-        0x62 => PacketType::PubRel,
-        0x70 => PacketType::PubComp,
-        // [MQTT-3.8.1-1]
-        0x82 => PacketType::Subscribe,
-        0x90 => PacketType::SubAck,
-        // [MQTT-3.10.1-1]
-        0xA2 => PacketType::Unsubscribe,
-        0xB0 => PacketType::UnsubAck,
-        0xC0 => PacketType::PingReq,
-        0xD0 => PacketType::PingResp,
-        // [MQTT-3.14.1-1]
-        0xE0 => PacketType::Disconnect,
-        // [MQTT-3.15.1-1]
-        0xF0 => PacketType::Auth,
-        _ => return None,
-    })
+fn packet_type(first: u8) -> Option<PacketType> {
+    TYPES.get(usize::from(first)).copied().flatten()
 }
 
 /// What is wrong with a first byte.

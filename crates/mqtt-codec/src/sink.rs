@@ -22,13 +22,12 @@ pub(crate) trait Sink {
     /// Appends a Variable Byte Integer of at most [`varint::MAX`]. [MQTT-1.5.5-1]
     #[inline(always)]
     fn varint(&mut self, value: u32) {
-        let [a, b, c, d] =
-            [value, value >> 7, value >> 14, value >> 21].map(|part| part.to_le_bytes()[0] & 0x7F);
+        let low = |shift: u32| (value >> shift) as u8 & 0x7F;
         match varint::len(value) {
-            1 => self.array([a]),
-            2 => self.array([a | 0x80, b]),
-            3 => self.array([a | 0x80, b | 0x80, c]),
-            _ => self.array([a | 0x80, b | 0x80, c | 0x80, d]),
+            1 => self.array([low(0)]),
+            2 => self.array([low(0) | 0x80, low(7)]),
+            3 => self.array([low(0) | 0x80, low(7) | 0x80, low(14)]),
+            _ => self.array([low(0) | 0x80, low(7) | 0x80, low(14) | 0x80, low(21)]),
         }
     }
 

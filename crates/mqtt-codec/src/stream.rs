@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use core::fmt;
 
-use crate::error::DecodeError;
-use crate::frame::{FixedHeader, Limits};
+use crate::error::{DecodeError, DecodeRule};
+use crate::frame::{Decoded, FixedHeader, Limits};
 use crate::packet::{self, Packet, PacketType};
 
 /// Cuts a stream into packets.
@@ -100,7 +100,17 @@ impl Frame {
     ///
     /// What is wrong with the body. Offsets count from the start of the frame.
     pub fn packet(&self) -> Result<Packet<'_>, DecodeError> {
-        packet::decode(&self.header, self.bytes.get(self.header.len..).unwrap_or_default())
+        let body = self.bytes.get(self.header.len..).unwrap_or_default();
+        let FixedHeader { packet_type, first, packet_len, .. } = self.header;
+        match packet::decode(packet_type, first, body, packet_len)? {
+            Decoded::Packet(packet, _) => Ok(packet),
+            // A frame is a whole packet; less than one would be a field that runs past its end.
+            Decoded::NeedMore(_) => Err(DecodeError::new(
+                DecodeRule::FieldPastEnd,
+                Some(self.header.packet_type),
+                self.bytes.len(),
+            )),
+        }
     }
 
     /// The type of the packet.

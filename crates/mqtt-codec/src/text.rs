@@ -80,11 +80,14 @@ pub(crate) fn any(bytes: &[u8], filler: u8, flags: impl Fn(u64) -> u64) -> bool 
         let high = u64::from(u32::from_le_bytes(*last));
         flags(low | high << 32)
     } else {
-        let mut word = [filler; 8];
-        for (slot, byte) in word.iter_mut().zip(bytes) {
-            *slot = *byte;
-        }
-        flags(u64::from_le_bytes(word))
+        let f = filler;
+        let [a, b, c] = match *bytes {
+            [] => [f, f, f],
+            [a] => [a, f, f],
+            [a, b] => [a, b, f],
+            [a, b, c, ..] => [a, b, c],
+        };
+        flags(u64::from_le_bytes([a, b, c, f, f, f, f, f]))
     };
     found & HIGH != 0
 }

@@ -142,7 +142,14 @@ impl Body for Ack<'_> {
 macro_rules! ack {
     ($packet:ident, $reason:ident, $first_byte:literal) => {
         impl<'a> $packet<'a> {
+            /// The packet of a body that is nothing but a Packet Identifier, as most are.
             #[inline(always)]
+            pub(super) fn short(body: &[u8]) -> Option<Self> {
+                let packet_id = PacketId::new(u16::from_be_bytes(body.try_into().ok()?))?;
+                let (reason, properties) = ($reason::Success, Properties::EMPTY);
+                Some(Self { packet_id, reason, properties })
+            }
+
             pub(super) fn decode(reader: Reader<'a>) -> Result<Self, DecodeError> {
                 let (packet_id, reason, properties) = decode(reader, $reason::Success)?;
                 Ok(Self { packet_id, reason, properties })
@@ -158,6 +165,7 @@ macro_rules! ack {
             ///
             /// [`EncodeError::TooLarge`] or [`EncodeError::PropertyNotAllowed`]; `out` is
             /// unchanged then.
+            #[inline(never)]
             pub fn encode(
                 &self,
                 out: &mut Vec<u8>,

@@ -65,6 +65,7 @@ impl<'a> Auth<'a> {
     ///
     /// [`EncodeError::NoAuthenticationMethod`], [`EncodeError::TooLarge`] or
     /// [`EncodeError::PropertyNotAllowed`]; `out` is unchanged then.
+    #[inline(never)]
     pub fn encode(&self, out: &mut Vec<u8>, max_packet_size: u32) -> Result<(), EncodeError> {
         encode::check_properties(self.properties, PacketType::Auth.into())?;
         if !self.properties.contains(PropertyId::AuthenticationMethod)

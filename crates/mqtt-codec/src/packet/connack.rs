@@ -64,6 +64,7 @@ impl<'a> ConnAck<'a> {
     ///
     /// [`EncodeError::SessionPresentInRefusal`], [`EncodeError::TooLarge`] or
     /// [`EncodeError::PropertyNotAllowed`]; `out` is unchanged then.
+    #[inline(never)]
     pub fn encode(&self, out: &mut Vec<u8>, max_packet_size: u32) -> Result<(), EncodeError> {
         // [MQTT-3.2.2-6]
         if self.session_present && self.reason != ConnectReason::Success {

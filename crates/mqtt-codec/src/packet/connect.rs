@@ -222,6 +222,7 @@ impl<'a> Connect<'a> {
     /// # Errors
     ///
     /// [`EncodeError::TooLarge`]; `out` is unchanged then.
+    #[inline(never)]
     pub fn encode(&self, out: &mut Vec<u8>, max_packet_size: u32) -> Result<(), EncodeError> {
         self.to_options().encode(out, max_packet_size)
     }
@@ -290,6 +291,7 @@ impl ConnectOptions<'_> {
     /// A text or data that is too long or has characters that may not stand in it, a property that
     /// may not stand there, [`EncodeError::AuthenticationDataWithoutMethod`], or
     /// [`EncodeError::TooLarge`]; `out` is unchanged then.
+    #[inline(never)]
     pub fn encode(&self, out: &mut Vec<u8>, max_packet_size: u32) -> Result<(), EncodeError> {
         encode::check_properties(self.properties, PacketType::Connect.into())?;
         if self.properties.contains(PropertyId::AuthenticationData)

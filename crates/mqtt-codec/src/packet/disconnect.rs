@@ -53,6 +53,7 @@ impl<'a> Disconnect<'a> {
     ///
     /// [`EncodeError::ReasonNotSent`] for [`DisconnectReason::BadAuthenticationMethod`],
     /// [`EncodeError::TooLarge`] or [`EncodeError::PropertyNotAllowed`]; `out` is unchanged then.
+    #[inline(never)]
     pub fn encode(&self, out: &mut Vec<u8>, max_packet_size: u32) -> Result<(), EncodeError> {
         // The normative list of the standard does not have it. [MQTT-3.14.2-1]
         if self.reason == DisconnectReason::BadAuthenticationMethod {

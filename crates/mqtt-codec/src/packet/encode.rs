@@ -50,7 +50,8 @@ pub(super) fn packet(
             len = body_len(packet, omitted);
         }
     }
-    begin(packet.first_byte(), len, 0, out, max_packet_size)?;
+    reserve(len, 0, out, max_packet_size)?;
+    fixed_header(out, packet.first_byte(), len);
     packet.write(out, omitted);
     Ok(())
 }
@@ -63,17 +64,16 @@ fn body_len(packet: &impl Body, omitted: PropertySet) -> u64 {
 }
 
 /// Bytes in a whole packet with a body of `len` bytes.
-#[inline]
+#[inline(always)]
 fn packet_len(len: u64) -> u64 {
     // A length of more than 32 bits is refused whatever is added to it.
     1 + varint::len(u32::try_from(len).unwrap_or(u32::MAX)) as u64 + len
 }
 
-/// Checks the size of a packet, reserves its bytes but for the last `later` of them, and writes
-/// the fixed header. `len` counts all that stands behind it.
-#[inline]
-pub(super) fn begin(
-    first_byte: u8,
+/// Checks the size of a packet with `len` bytes behind its fixed header, and reserves memory for
+/// all of it but its last `later` bytes.
+#[inline(always)]
+pub(super) fn reserve(
     len: u64,
     later: u64,
     out: &mut Vec<u8>,
@@ -86,9 +86,14 @@ pub(super) fn begin(
         return Err(EncodeError::TooLarge { size, limit });
     }
     out.reserve((size - later) as usize);
+    Ok(())
+}
+
+/// Writes a fixed header, with memory reserved.
+#[inline(always)]
+pub(super) fn fixed_header(out: &mut Vec<u8>, first_byte: u8, len: u64) {
     out.array([first_byte]);
     out.varint(len as u32);
-    Ok(())
 }
 
 /// Appends a packet that has nothing behind its fixed header.
@@ -97,11 +102,13 @@ pub(super) fn ping(
     out: &mut Vec<u8>,
     max_packet_size: u32,
 ) -> Result<(), EncodeError> {
-    begin(first_byte, 0, 0, out, max_packet_size)
+    reserve(0, 0, out, max_packet_size)?;
+    fixed_header(out, first_byte, 0);
+    Ok(())
 }
 
 /// Writes a Property Length and the properties that are not in `omitted`. [MQTT-2.2.2-1]
-#[inline]
+#[inline(always)]
 pub(super) fn properties(out: &mut impl Sink, properties: Properties<'_>, omitted: PropertySet) {
     out.varint(properties_len(properties, omitted) as u32);
     properties.copy_without(omitted, out);
@@ -138,7 +145,7 @@ pub(super) fn reason_and_properties(
 }
 
 /// Checks that properties may stand where they are about to be put.
-#[inline]
+#[inline(always)]
 pub(super) fn check_properties(
     properties: Properties<'_>,
     place: Place,

@@ -3,8 +3,7 @@
 use alloc::vec::Vec;
 use core::num::NonZeroU16;
 
-use super::encode;
-use super::publish::{FIRST_BYTE, write_topic};
+use super::publish::{Header, first_byte};
 use crate::error::EncodeError;
 use crate::ids::SubscriptionId;
 use crate::property::PropertyId;
@@ -83,20 +82,15 @@ impl Forward<'_> {
         let mut counter = Counter::default();
         self.write_properties(&mut counter);
         let properties_len = counter.0;
-        self.write_variable(&mut counter, properties_len);
-        let len = counter.0 + self.payload_len as u64;
-        let first_byte = FIRST_BYTE | self.qos.flags() | u8::from(self.retain);
-        encode::begin(first_byte, len, self.payload_len as u64, out, max_packet_size)?;
-        self.write_variable(out, properties_len);
+        let header = Header {
+            first_byte: first_byte(self.qos, self.retain),
+            topic: self.topic.map_or("", |topic| topic.as_str()),
+            packet_id: self.qos.packet_id(),
+            properties_len,
+        };
+        header.write(self.payload_len, false, out, max_packet_size)?;
         self.write_properties(out);
         Ok(())
-    }
-
-    /// Writes what stands before the properties.
-    #[inline(always)]
-    fn write_variable(&self, out: &mut impl Sink, properties_len: u64) {
-        write_topic(out, self.topic, self.qos);
-        out.varint(properties_len as u32);
     }
 
     #[inline(always)]
@@ -113,6 +107,8 @@ impl Forward<'_> {
             out.array([PropertyId::SubscriptionIdentifier as u8]);
             out.varint(id.get());
         }
-        out.bytes(self.forwardable);
+        if !self.forwardable.is_empty() {
+            out.bytes(self.forwardable);
+        }
     }
 }

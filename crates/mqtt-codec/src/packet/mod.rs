@@ -38,8 +38,8 @@ pub use unsuback::UnsubAck;
 pub use unsubscribe::Unsubscribe;
 pub use will::Will;
 
-use crate::error::{DecodeError, EncodeError};
-use crate::frame::FixedHeader;
+use crate::error::{DecodeError, DecodeRule, EncodeError};
+use crate::frame::Decoded;
 use crate::reader::Reader;
 
 /// The types of packets, with their numbers in the fixed header.
@@ -168,28 +168,69 @@ pub enum Packet<'a> {
     Auth(Auth<'a>),
 }
 
-/// Decodes the body behind a fixed header.
-#[inline]
-pub(crate) fn decode<'a>(header: &FixedHeader, body: &'a [u8]) -> Result<Packet<'a>, DecodeError> {
-    let packet_type = header.packet_type;
-    let reader = Reader::new(body, header.packet_len, packet_type);
+/// Decodes the body behind a fixed header, of a packet of `len` bytes in all.
+///
+/// One function for each packet, all of which return what [`crate::decode`] returns, so that
+/// nothing is copied on the way out.
+#[inline(always)]
+pub(crate) fn decode(
+    packet_type: PacketType,
+    first: u8,
+    body: &[u8],
+    len: usize,
+) -> Result<Decoded<'_>, DecodeError> {
     match packet_type {
-        PacketType::Connect => Connect::decode(reader).map(Packet::Connect),
-        PacketType::ConnAck => ConnAck::decode(reader).map(Packet::ConnAck),
-        PacketType::Publish => Publish::decode(header.first, reader).map(Packet::Publish),
-        PacketType::PubAck => PubAck::decode(reader).map(Packet::PubAck),
-        PacketType::PubRec => PubRec::decode(reader).map(Packet::PubRec),
-        PacketType::PubRel => PubRel::decode(reader).map(Packet::PubRel),
-        PacketType::PubComp => PubComp::decode(reader).map(Packet::PubComp),
-        PacketType::Subscribe => Subscribe::decode(reader).map(Packet::Subscribe),
-        PacketType::SubAck => SubAck::decode(reader).map(Packet::SubAck),
-        PacketType::Unsubscribe => Unsubscribe::decode(reader).map(Packet::Unsubscribe),
-        PacketType::UnsubAck => UnsubAck::decode(reader).map(Packet::UnsubAck),
-        PacketType::PingReq => Ok(Packet::PingReq),
-        PacketType::PingResp => Ok(Packet::PingResp),
-        PacketType::Disconnect => Disconnect::decode(reader).map(Packet::Disconnect),
-        PacketType::Auth => Auth::decode(reader).map(Packet::Auth),
+        PacketType::Connect => whole(body, len, PacketType::Connect, Connect::decode),
+        PacketType::ConnAck => whole(body, len, PacketType::ConnAck, ConnAck::decode),
+        PacketType::Publish => publish(body, len, first),
+        PacketType::PubAck => match PubAck::short(body) {
+            Some(packet) => Ok(Decoded::Packet(Packet::PubAck(packet), len)),
+            None => whole(body, len, PacketType::PubAck, PubAck::decode),
+        },
+        PacketType::PubRec => match PubRec::short(body) {
+            Some(packet) => Ok(Decoded::Packet(Packet::PubRec(packet), len)),
+            None => whole(body, len, PacketType::PubRec, PubRec::decode),
+        },
+        PacketType::PubRel => match PubRel::short(body) {
+            Some(packet) => Ok(Decoded::Packet(Packet::PubRel(packet), len)),
+            None => whole(body, len, PacketType::PubRel, PubRel::decode),
+        },
+        PacketType::PubComp => match PubComp::short(body) {
+            Some(packet) => Ok(Decoded::Packet(Packet::PubComp(packet), len)),
+            None => whole(body, len, PacketType::PubComp, PubComp::decode),
+        },
+        PacketType::Subscribe => whole(body, len, PacketType::Subscribe, Subscribe::decode),
+        PacketType::SubAck => whole(body, len, PacketType::SubAck, SubAck::decode),
+        PacketType::Unsubscribe => whole(body, len, PacketType::Unsubscribe, Unsubscribe::decode),
+        PacketType::UnsubAck => whole(body, len, PacketType::UnsubAck, UnsubAck::decode),
+        PacketType::PingReq | PacketType::PingResp if !body.is_empty() => {
+            Err(DecodeError::new(DecodeRule::BodyNotEmpty, Some(packet_type), 1))
+        }
+        PacketType::PingReq => Ok(Decoded::Packet(Packet::PingReq, len)),
+        PacketType::PingResp => Ok(Decoded::Packet(Packet::PingResp, len)),
+        PacketType::Disconnect => whole(body, len, PacketType::Disconnect, Disconnect::decode),
+        PacketType::Auth => whole(body, len, PacketType::Auth, Auth::decode),
     }
+}
+
+#[inline(never)]
+fn whole<'a, P>(
+    body: &'a [u8],
+    len: usize,
+    packet_type: PacketType,
+    decode: impl FnOnce(Reader<'a>) -> Result<P, DecodeError>,
+) -> Result<Decoded<'a>, DecodeError>
+where
+    Packet<'a>: From<P>,
+{
+    let packet = decode(Reader::new(body, len, packet_type))?;
+    Ok(Decoded::Packet(packet.into(), len))
+}
+
+#[inline(never)]
+fn publish(body: &[u8], len: usize, first: u8) -> Result<Decoded<'_>, DecodeError> {
+    let packet = Publish::decode(first, Reader::new(body, len, PacketType::Publish))?;
+    Ok(Decoded::Packet(Packet::Publish(packet), len))
 }
 
 impl Packet<'_> {
@@ -224,6 +265,7 @@ impl Packet<'_> {
     /// # Errors
     ///
     /// Why the packet cannot be sent; `out` is unchanged then.
+    #[inline]
     pub fn encode(&self, out: &mut Vec<u8>, max_packet_size: u32) -> Result<(), EncodeError> {
         match self {
             Self::Connect(packet) => packet.encode(out, max_packet_size),

@@ -6,14 +6,15 @@ use core::fmt;
 use super::encode;
 use super::{PacketType, Reader};
 use crate::error::{DecodeError, DecodeRule, EncodeError};
-use crate::property::{Properties, PropertyId, PropertySet};
+use crate::ids::PacketId;
+use crate::property::{Properties, PropertyId};
 use crate::qos::PublishQos;
 use crate::sink::{Counter, Sink};
 use crate::text;
 use crate::topic::TopicName;
 
 /// The first byte without its flags.
-pub(super) const FIRST_BYTE: u8 = 0x30;
+const FIRST_BYTE: u8 = 0x30;
 const DUP: u8 = 0b1000;
 const RETAIN: u8 = 0b0001;
 
@@ -85,9 +86,8 @@ impl<'a> Publish<'a> {
     ///
     /// [`EncodeError::NoTopic`], [`EncodeError::TooLarge`] or
     /// [`EncodeError::PropertyNotAllowed`]; `out` is unchanged then.
-    #[inline]
     pub fn encode(&self, out: &mut Vec<u8>, max_packet_size: u32) -> Result<(), EncodeError> {
-        self.write(self.payload.len(), 0, out, max_packet_size)?;
+        self.write(self.payload.len(), true, out, max_packet_size)?;
         out.bytes(self.payload);
         Ok(())
     }
@@ -120,15 +120,15 @@ impl<'a> Publish<'a> {
         out: &mut Vec<u8>,
         max_packet_size: u32,
     ) -> Result<(), EncodeError> {
-        self.write(payload_len, payload_len, out, max_packet_size)
+        self.write(payload_len, false, out, max_packet_size)
     }
 
-    /// Appends everything but the payload, and reserves memory for all of it but `later` bytes.
+    /// Appends everything but the payload.
     #[inline(always)]
     fn write(
         &self,
         payload_len: usize,
-        later: usize,
+        payload_follows: bool,
         out: &mut Vec<u8>,
         max_packet_size: u32,
     ) -> Result<(), EncodeError> {
@@ -136,28 +136,80 @@ impl<'a> Publish<'a> {
             return Err(EncodeError::NoTopic);
         }
         encode::check_properties(self.properties, PacketType::Publish.into())?;
+        let properties = self.properties.as_bytes();
+        let header = Header {
+            first_byte: first_byte(self.qos, self.retain),
+            topic: self.topic.map_or("", |topic| topic.as_str()),
+            packet_id: self.qos.packet_id(),
+            properties_len: properties.len() as u64,
+        };
+        header.write(payload_len, payload_follows, out, max_packet_size)?;
+        if !properties.is_empty() {
+            out.bytes(properties);
+        }
+        Ok(())
+    }
+}
+
+/// The first byte of a PUBLISH.
+#[inline(always)]
+pub(super) fn first_byte(qos: PublishQos, retain: bool) -> u8 {
+    FIRST_BYTE | qos.flags() | u8::from(retain)
+}
+
+/// What stands before the properties of a PUBLISH.
+pub(super) struct Header<'a> {
+    pub(super) first_byte: u8,
+    pub(super) topic: &'a str,
+    pub(super) packet_id: Option<PacketId>,
+    pub(super) properties_len: u64,
+}
+
+impl Header<'_> {
+    /// Checks the size of the packet, reserves memory for it, and writes the fixed header and what
+    /// stands before the properties. `payload_len` is counted, and memory reserved for it unless
+    /// the payload goes elsewhere.
+    ///
+    /// [MQTT-3.3.2-1] [MQTT-2.2.1-2] [MQTT-2.2.2-1]
+    #[inline(always)]
+    pub(super) fn write(
+        &self,
+        payload_len: usize,
+        payload_follows: bool,
+        out: &mut Vec<u8>,
+        max_packet_size: u32,
+    ) -> Result<(), EncodeError> {
         let mut counter = Counter::default();
-        self.write_header(&mut counter);
-        let first_byte = FIRST_BYTE | self.qos.flags() | u8::from(self.retain);
-        let len = counter.0 + payload_len as u64;
-        encode::begin(first_byte, len, later as u64, out, max_packet_size)?;
-        self.write_header(out);
+        counter.prefixed(self.topic.as_bytes());
+        self.write_behind_topic(&mut counter);
+        let body_len = counter.0 + self.properties_len + payload_len as u64;
+        let elsewhere = if payload_follows { 0 } else { payload_len };
+        if body_len >= 0x80 || body_len + 2 > u64::from(max_packet_size) {
+            encode::reserve(body_len, elsewhere as u64, out, max_packet_size)?;
+            encode::fixed_header(out, self.first_byte, body_len);
+            out.prefixed(self.topic.as_bytes());
+            self.write_behind_topic(out);
+            return Ok(());
+        }
+        // All lengths of a short packet take one byte: the same bytes in fewer steps.
+        out.reserve(body_len as usize + 2 - elsewhere);
+        let [high, low] = (self.topic.len() as u16).to_be_bytes();
+        out.array([self.first_byte, body_len as u8, high, low]);
+        out.bytes(self.topic.as_bytes());
+        let properties_len = self.properties_len as u8;
+        match self.packet_id.map(|id| id.get().to_be_bytes()) {
+            None => out.array([properties_len]),
+            Some([high, low]) => out.array([high, low, properties_len]),
+        }
         Ok(())
     }
 
     #[inline(always)]
-    fn write_header(&self, out: &mut impl Sink) {
-        write_topic(out, self.topic, self.qos);
-        encode::properties(out, self.properties, PropertySet::EMPTY);
-    }
-}
-
-/// Writes the Topic Name and the Packet Identifier. [MQTT-3.3.2-1] [MQTT-2.2.1-2]
-#[inline(always)]
-pub(super) fn write_topic(out: &mut impl Sink, topic: Option<TopicName<'_>>, qos: PublishQos) {
-    out.prefixed(topic.map_or("", |topic| topic.as_str()).as_bytes());
-    if let Some(id) = qos.packet_id() {
-        out.u16(id.get());
+    fn write_behind_topic(&self, out: &mut impl Sink) {
+        if let Some(id) = self.packet_id {
+            out.u16(id.get());
+        }
+        out.varint(self.properties_len as u32);
     }
 }
 

@@ -192,6 +192,7 @@ impl<'a> Subscribe<'a> {
     /// [`EncodeError::TooLarge`], [`EncodeError::PropertyNotAllowed`] or
     /// [`EncodeError::DuplicateProperty`] for a second Subscription Identifier; `out` is unchanged
     /// then.
+    #[inline(never)]
     pub fn encode(&self, out: &mut Vec<u8>, max_packet_size: u32) -> Result<(), EncodeError> {
         encode::check_properties(self.properties, PacketType::Subscribe.into())?;
         encode::packet(self, out, max_packet_size)

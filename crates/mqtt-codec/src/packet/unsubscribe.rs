@@ -91,6 +91,7 @@ impl<'a> Unsubscribe<'a> {
     /// # Errors
     ///
     /// [`EncodeError::TooLarge`] or [`EncodeError::PropertyNotAllowed`]; `out` is unchanged then.
+    #[inline(never)]
     pub fn encode(&self, out: &mut Vec<u8>, max_packet_size: u32) -> Result<(), EncodeError> {
         encode::check_properties(self.properties, PacketType::Unsubscribe.into())?;
         encode::packet(self, out, max_packet_size)

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use super::{TopicError, TopicName};
-use crate::text;
+use super::{TopicError, TopicName, wildcard_difference};
+use crate::text::{self, HIGH};
 
 const SHARE: &str = "$share";
 
@@ -48,13 +48,10 @@ impl<'a> TopicFilter<'a> {
         if filter.is_empty() {
             return Err((TopicError::Empty, 0));
         }
-        if text::check_identifier(filter.as_bytes()).is_err()
-            && let Some(fault) = text::first_fault(filter, true)
-        {
-            return Err((fault.kind.into(), fault.at));
-        }
         let start = if filter.starts_with('$') { share_len(filter)? } else { 0 };
-        check_wildcards(filter.as_bytes(), start)?;
+        if !is_plainly_right(filter.as_bytes(), start) {
+            check_characters(filter, start)?;
+        }
         Ok(Self { text: filter, start: start as u32 })
     }
 
@@ -156,25 +153,65 @@ fn share_len(filter: &str) -> Result<usize, (TopicError, usize)> {
     }
 }
 
-/// Checks that wildcards fill whole levels, from byte `start` on.
-fn check_wildcards(filter: &[u8], start: usize) -> Result<(), (TopicError, usize)> {
-    let mut before = b'/';
-    let mut bytes = filter.iter().enumerate().skip(start).peekable();
-    while let Some((at, &byte)) = bytes.next() {
-        if byte == b'+' || byte == b'#' {
-            let next = bytes.peek().map(|(_, next)| **next);
-            // [MQTT-4.7.1-1]
-            if byte == b'#' && (before != b'/' || next.is_some()) {
-                return Err((TopicError::MultiLevelWildcard, at));
-            }
-            // [MQTT-4.7.1-2]
-            if before != b'/' || next.is_some_and(|next| next != b'/') {
-                return Err((TopicError::SingleLevelWildcard, at));
-            }
+/// Whether a filter that begins at byte `start` is ASCII without control characters and its
+/// wildcards fill whole levels. A filter for which this is not so need not be wrong.
+#[inline(always)]
+fn is_plainly_right(filter: &[u8], start: usize) -> bool {
+    // Eight bytes at a time; those left over at the end together with what stands before them.
+    let Some(last) = filter.last_chunk::<8>() else {
+        let mut word = [b'a'; 8];
+        for (slot, byte) in word.iter_mut().zip(filter) {
+            *slot = *byte;
         }
-        before = byte;
+        return is_word_right(filter, start, 0, word);
+    };
+    let (words, rest) = filter.as_chunks::<8>();
+    words.iter().enumerate().all(|(index, word)| is_word_right(filter, start, index * 8, *word))
+        && (rest.is_empty() || is_word_right(filter, start, filter.len() - 8, *last))
+}
+
+/// [`is_plainly_right`] for eight bytes that begin at byte `at`.
+#[inline(always)]
+fn is_word_right(filter: &[u8], start: usize, at: usize, bytes: [u8; 8]) -> bool {
+    let word = u64::from_le_bytes(bytes);
+    if text::identifier_flags(word) & HIGH != 0 {
+        return false;
     }
-    Ok(())
+    // All bytes are ASCII now, so a difference that is not 0 takes the high bit away.
+    let mut wildcards = HIGH.wrapping_sub(wildcard_difference(word)) & HIGH;
+    while wildcards != 0 {
+        if check_wildcard(filter, start, at + wildcards.trailing_zeros() as usize / 8).is_err() {
+            return false;
+        }
+        wildcards &= wildcards - 1;
+    }
+    true
+}
+
+/// Checks the characters of a filter that begins at byte `start` one by one.
+#[inline(never)]
+fn check_characters(filter: &str, start: usize) -> Result<(), (TopicError, usize)> {
+    if let Some(fault) = text::first_fault(filter, true) {
+        return Err((fault.kind.into(), fault.at));
+    }
+    filter
+        .match_indices(['+', '#'])
+        .try_for_each(|(at, _)| check_wildcard(filter.as_bytes(), start, at))
+}
+
+/// Checks the wildcard at byte `at` of a filter that begins at byte `start`.
+#[inline(always)]
+fn check_wildcard(filter: &[u8], start: usize, at: usize) -> Result<(), (TopicError, usize)> {
+    let opens = at == start || filter.get(at.wrapping_sub(1)) == Some(&b'/');
+    let next = filter.get(at + 1);
+    if filter.get(at) == Some(&b'#') {
+        // [MQTT-4.7.1-1]
+        if opens && next.is_none() { Ok(()) } else { Err((TopicError::MultiLevelWildcard, at)) }
+    } else {
+        // [MQTT-4.7.1-2]
+        let whole = opens && next.is_none_or(|next| *next == b'/');
+        if whole { Ok(()) } else { Err((TopicError::SingleLevelWildcard, at)) }
+    }
 }
 
 impl AsRef<str> for TopicFilter<'_> {

@@ -9,6 +9,7 @@ pub use name::{Levels, TopicName};
 pub(crate) use name::{has_name_flags, name_fault};
 
 use crate::error::DecodeRule;
+use crate::text;
 
 /// Why a text is no Topic Name or no Topic Filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -74,4 +75,12 @@ impl From<TopicError> for DecodeRule {
             | TopicError::ShareFilterMissing => Self::TopicFilter(error),
         }
     }
+}
+
+/// Eight bytes of a topic, with 0 for each that is a wildcard.
+#[inline(always)]
+const fn wildcard_difference(word: u64) -> u64 {
+    // The two wildcards differ in one bit.
+    const BIT: u8 = b'+' ^ b'#';
+    (word | text::repeat(BIT)) ^ text::repeat(b'+' | BIT)
 }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::TopicError;
+use super::{TopicError, wildcard_difference};
 use crate::text::{self, repeat};
 
 /// The name of the topic of a message: at least one character, and no wildcard.
@@ -86,9 +86,7 @@ impl<'a> Iterator for Levels<'a> {
 #[inline(always)]
 pub(crate) fn has_name_flags(bytes: &[u8]) -> bool {
     text::any(bytes, b' ', |word| {
-        text::identifier_flags(word)
-            | (word ^ repeat(b'+')).wrapping_sub(repeat(0x01))
-            | (word ^ repeat(b'#')).wrapping_sub(repeat(0x01))
+        text::identifier_flags(word) | wildcard_difference(word).wrapping_sub(repeat(0x01))
     })
 }
 
