@@ -178,11 +178,6 @@ impl Outbox {
         self.slots.len() - self.free.len()
     }
 
-    /// Messages that wait to be sent for the first time.
-    pub(super) fn unsent(&self) -> usize {
-        self.unacknowledged.len() + self.acknowledged.len()
-    }
-
     /// Takes a message over; it leaves in its turn.
     pub(super) fn push(&mut self, now: Time, new: Publication<'_>) -> PublishId {
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -334,7 +329,7 @@ mod tests {
             outbox.push(Time::ZERO, message(topic, qos));
         }
         assert_eq!(drain(&mut outbox, false), ["b"]);
-        assert_eq!(outbox.unsent(), 2);
+        assert_eq!(outbox.len(), 2);
         assert_eq!(drain(&mut outbox, true), ["a", "c"]);
     }
 

@@ -92,11 +92,20 @@ impl Client {
         packet: Packet<'_>,
         source: Source<'_>,
     ) -> Result<(), Violation> {
-        if let Link::Connecting(_) = self.link {
-            return match packet {
-                Packet::ConnAck(connack) => self.on_connack(now, &connack),
-                other => Err(Violation::UnexpectedPacket(other.packet_type())),
-            };
+        let packet_type = packet.packet_type();
+        if let Link::Connecting(connecting) = &self.link {
+            // Nobody can answer a CONNECT that was not sent.
+            if connecting.connect.is_empty() {
+                if let Packet::ConnAck(connack) = packet {
+                    return self.on_connack(now, &connack);
+                }
+                // It may not come before CONNACK either, but what it says is worth more to the
+                // application than that.
+                if let Packet::Disconnect(disconnect) = packet {
+                    return self.on_disconnect(&disconnect);
+                }
+            }
+            return Err(Violation::UnexpectedPacket(packet_type));
         }
         match packet {
             Packet::Publish(publish) => self.on_publish(&publish, source),
@@ -115,7 +124,7 @@ impl Client {
             | Packet::Subscribe(_)
             | Packet::Unsubscribe(_)
             | Packet::PingReq
-            | Packet::Auth(_) => Err(Violation::UnexpectedPacket(packet.packet_type())),
+            | Packet::Auth(_) => Err(Violation::UnexpectedPacket(packet_type)),
         }
     }
 
