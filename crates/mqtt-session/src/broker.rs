@@ -124,6 +124,8 @@ pub struct Broker {
     /// Scratch lists of the routing, kept for their memory.
     matched: Vec<(u32, Subscription)>,
     targets: Vec<route::Target>,
+    /// Spare buffers for answers: only a connection with answers to send has one.
+    spare_answers: Vec<Vec<u8>>,
     /// Scratch text for the topic of an alias.
     topic: String,
     /// The number of the current routing.
@@ -172,6 +174,7 @@ impl Broker {
             events: VecDeque::new(),
             matched: Vec::new(),
             targets: Vec::new(),
+            spare_answers: Vec::new(),
             topic: String::new(),
             routing: 0,
             work: 0,
@@ -207,7 +210,8 @@ impl Broker {
             return Err(OpenError::TooManyConnections { limit });
         }
         let address = peer.address.map(|address| address.ip());
-        if let Some(address) = address.filter(|address| !address.is_loopback()) {
+        let counted = address.filter(|address| !address.is_loopback());
+        if let Some(address) = counted {
             let limit = self.config.limits.connections_per_address;
             let open = self.per_address.entry(address).or_default();
             if *open >= limit {
@@ -215,7 +219,7 @@ impl Broker {
             }
             *open += 1;
         }
-        let connection = Connection::new(now, peer);
+        let connection = Connection::new(now, peer, counted);
         let key =
             self.connections.insert(connection).ok_or(OpenError::TooManyConnections { limit })?;
         self.arm_connection(key.slot);

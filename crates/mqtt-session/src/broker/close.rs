@@ -67,7 +67,7 @@ impl Broker {
         }
         // [MQTT-3.14.4-1]: after this nothing is queued for the connection.
         connection.phase = Phase::Closing(cause);
-        connection.tail = Vec::new();
+        connection.tail = None;
         connection.incoming_aliases = None;
         connection.outgoing_aliases = None;
         let session = connection.session.take();
@@ -100,7 +100,7 @@ impl Broker {
         if let Some((_, timer)) = connection.timer {
             self.deadlines.cancel(timer, TimerKey::Connection(key));
         }
-        if let Some(address) = connection.peer.address.map(|address| address.ip())
+        if let Some(address) = connection.counted
             && let Some(open) = self.per_address.get_mut(&address)
         {
             *open -= 1;

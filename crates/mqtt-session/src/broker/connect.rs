@@ -8,7 +8,9 @@ use super::connection::{Deciding, Phase};
 use super::messages::{NewMessage, Payload};
 use super::request::WillRequest;
 use super::session::{FlowStart, Session, StoredWill};
-use super::{Broker, BrokerEvent, ConnectAnswer, ConnectGrant, ConnectRequest, ConnectionId};
+use super::{
+    Broker, BrokerEvent, ConnectAnswer, ConnectGrant, ConnectRequest, ConnectionId, PeerInfo,
+};
 use crate::Time;
 use crate::exchange::OutgoingAliases;
 
@@ -45,7 +47,8 @@ impl Broker {
         }
         let until = self.now + self.config.decisions.timeout;
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        let request = ConnectRequest::new(ConnectionId(key), connection.peer.clone(), connect);
+        let peer = connection.peer.take().map_or_else(PeerInfo::default, |peer| *peer);
+        let request = ConnectRequest::new(ConnectionId(key), peer, connect);
         connection.packet_size = request.packet_size.map_or(u32::MAX, u32::from);
         if self.config.decisions.connect {
             connection.phase = Phase::Deciding(Deciding { until });

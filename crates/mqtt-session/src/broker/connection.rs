@@ -1,5 +1,6 @@
 //! What dies with a network connection.
 
+use core::net::IpAddr;
 use core::num::NonZeroU16;
 
 use super::slots::Key;
@@ -14,12 +15,13 @@ pub(super) struct Connection {
     pub(super) phase: Phase,
     /// The slot of its session, once the CONNECT is accepted.
     pub(super) session: Option<u32>,
-    pub(super) peer: PeerInfo,
+    /// Where it comes from, until its CONNECT is accepted.
+    pub(super) peer: Option<Box<PeerInfo>>,
+    /// The address that it is counted for; `None` for one that is not counted.
+    pub(super) counted: Option<IpAddr>,
     /// Bytes that were read and could not be handled yet: the beginning of a packet, or what came
     /// while a decision was awaited.
-    pub(super) tail: Vec<u8>,
-    /// How many bytes `tail` needs at least before it is worth another look.
-    pub(super) tail_needs: usize,
+    pub(super) tail: Option<Box<Tail>>,
     /// Encoded packets other than PUBLISH that wait to be sent, in order.
     pub(super) answers: Vec<u8>,
     /// Why nothing is read.
@@ -42,6 +44,14 @@ pub(super) struct Connection {
     pub(super) problem_information: bool,
     pub(super) incoming_aliases: Option<Box<IncomingAliases>>,
     pub(super) outgoing_aliases: Option<Box<OutgoingAliases>>,
+}
+
+/// Input that waits.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    pub(super) bytes: Vec<u8>,
+    /// How many bytes there must be at least before they are worth another look.
+    pub(super) needs: usize,
 }
 
 /// How far a connection is.
@@ -90,13 +100,13 @@ impl Paused {
 }
 
 impl Connection {
-    pub(super) fn new(now: Time, peer: PeerInfo) -> Self {
+    pub(super) fn new(now: Time, peer: PeerInfo, counted: Option<IpAddr>) -> Self {
         Self {
             phase: Phase::Opened,
             session: None,
-            peer,
-            tail: Vec::new(),
-            tail_needs: 0,
+            peer: Some(Box::new(peer)),
+            counted,
+            tail: None,
             answers: Vec::new(),
             paused: Paused::default(),
             is_ready: false,

@@ -35,10 +35,12 @@ impl Broker {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.is_ready = false;
         if !connection.answers.is_empty() {
-            out.append(|bytes| bytes.extend_from_slice(&connection.answers));
-            connection.answers.clear();
-            if connection.answers.capacity() > KEEP_ANSWERS {
-                connection.answers = Vec::new();
+            let mut answers = core::mem::take(&mut connection.answers);
+            out.append(|bytes| bytes.extend_from_slice(&answers));
+            if self.spare_answers.len() < SPARE_ANSWERS && answers.capacity() <= SPARE_ANSWERS_BYTES
+            {
+                answers.clear();
+                self.spare_answers.push(answers);
             }
         }
         match connection.phase {
@@ -119,8 +121,9 @@ impl Broker {
     }
 }
 
-/// A buffer of answers up to this size stays with its connection between two sends.
-const KEEP_ANSWERS: usize = 4096;
+/// How many buffers are kept for the next answers, and how large each may be.
+const SPARE_ANSWERS: usize = 256;
+const SPARE_ANSWERS_BYTES: usize = 4096;
 
 enum Sent {
     Packet,

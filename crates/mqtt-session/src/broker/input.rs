@@ -45,25 +45,25 @@ impl Broker {
                 return;
             }
             if connection.paused.any() {
-                connection.tail.extend_from_slice(input);
+                connection.tail.get_or_insert_default().bytes.extend_from_slice(input);
                 return;
             }
-            if connection.tail.is_empty() {
+            let Some(tail) = &mut connection.tail else {
                 let (used, needs) = self.process(slot, input, None);
                 let rest = input.get(used..).unwrap_or_default();
                 self.keep_tail(slot, rest, needs);
                 return;
-            }
+            };
             // A packet began in earlier input: only its own bytes are copied behind it.
-            let missing = connection.tail_needs.saturating_sub(connection.tail.len()).max(1);
+            let missing = tail.needs.saturating_sub(tail.bytes.len()).max(1);
             let (own, rest) = input.split_at(missing.min(input.len()));
-            if connection.tail.len() >= connection.tail_needs / 2 {
+            if tail.bytes.len() >= tail.needs / 2 {
                 // At least half of the packet is here: the rest may be reserved for.
-                connection.tail.reserve_exact(missing);
+                tail.bytes.reserve_exact(missing);
             }
-            connection.tail.extend_from_slice(own);
+            tail.bytes.extend_from_slice(own);
             input = rest;
-            if connection.tail.len() >= connection.tail_needs {
+            if tail.bytes.len() >= tail.needs {
                 self.process_tail(slot);
             }
         }
@@ -71,23 +71,23 @@ impl Broker {
 
     /// Handles what waits in the tail, as far as it goes.
     pub(super) fn process_tail(&mut self, slot: u32) {
-        let Some(connection) = self.connections.get_mut(slot) else { return };
-        let tail = core::mem::take(&mut connection.tail);
-        if tail.len() >= OWN_BUFFER_FROM {
-            let bytes = Bytes::from(tail);
+        let Some(mut tail) = self.connections.get_mut(slot).and_then(|c| c.tail.take()) else {
+            return;
+        };
+        if tail.bytes.len() >= OWN_BUFFER_FROM {
+            let bytes = Bytes::from(tail.bytes);
             let (used, needs) = self.process(slot, &bytes, Some(&bytes));
             let rest = bytes.get(used..).unwrap_or_default();
             self.keep_tail(slot, rest, needs);
             return;
         }
-        let (used, needs) = self.process(slot, &tail, None);
-        match self.connections.get_mut(slot) {
-            Some(connection) if used < tail.len() => {
-                connection.tail = tail;
-                connection.tail.drain(..used);
-                connection.tail_needs = needs;
-            }
-            _ => {}
+        let (used, needs) = self.process(slot, &tail.bytes, None);
+        if used < tail.bytes.len()
+            && let Some(connection) = self.connections.get_mut(slot)
+        {
+            tail.bytes.drain(..used);
+            tail.needs = needs;
+            connection.tail = Some(tail);
         }
     }
 
@@ -95,8 +95,9 @@ impl Broker {
         if let Some(connection) = self.connections.get_mut(slot)
             && !rest.is_empty()
         {
-            connection.tail.extend_from_slice(rest);
-            connection.tail_needs = needs;
+            let tail = connection.tail.get_or_insert_default();
+            tail.bytes.extend_from_slice(rest);
+            tail.needs = needs;
         }
     }
 
@@ -246,6 +247,9 @@ impl Broker {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if connection.is_closing() {
             return;
+        }
+        if connection.answers.capacity() == 0 {
+            connection.answers = self.spare_answers.pop().unwrap_or_default();
         }
         // What does not fit the client's Maximum Packet Size is not sent [MQTT-3.1.2-24]
         // [MQTT-3.1.2-25]; the codec has left out before what may be left out.

@@ -29,7 +29,7 @@ pub(super) struct Session {
     /// The filters it subscribes to, sorted.
     pub(super) subscriptions: Vec<FilterId>,
     /// The groups of shared subscriptions that it is a member of.
-    pub(super) groups: Vec<u32>,
+    pub(super) groups: Option<Box<Vec<u32>>>,
     /// What is under way; nothing until there is something.
     pub(super) flow: Option<Box<Flow>>,
     /// Marks the sessions that a message was routed to already: the number of the routing, and
@@ -125,7 +125,7 @@ impl Session {
             timer: None,
             will: None,
             subscriptions: Vec::new(),
-            groups: Vec::new(),
+            groups: None,
             flow: None,
             routed: (0, 0),
             dropped: 0,

@@ -103,7 +103,7 @@ impl Broker {
                 group.members.push(Member { session: session_slot, subscription });
                 self.groups.members += 1;
                 if let Some(session) = self.sessions.get_mut(session_slot) {
-                    session.groups.push(slot);
+                    session.groups.get_or_insert_default().push(slot);
                 }
             }
         }
@@ -120,7 +120,9 @@ impl Broker {
     pub(super) fn leave_group(&mut self, session_slot: u32, filter: &str) -> bool {
         let Some(slot) = self.groups.find(filter) else { return false };
         if let Some(session) = self.sessions.get_mut(session_slot) {
-            session.groups.retain(|&group| group != slot);
+            if let Some(groups) = &mut session.groups {
+                groups.retain(|&group| group != slot);
+            }
         }
         self.remove_member(session_slot, slot)
     }
@@ -128,7 +130,7 @@ impl Broker {
     /// Takes a session out of all its groups.
     pub(super) fn leave_groups(&mut self, session_slot: u32) {
         let Some(session) = self.sessions.get_mut(session_slot) else { return };
-        for slot in core::mem::take(&mut session.groups) {
+        for slot in *core::mem::take(&mut session.groups).unwrap_or_default() {
             self.remove_member(session_slot, slot);
         }
     }

@@ -76,7 +76,8 @@ impl Broker {
         let Some(session) = self.sessions.get(session_slot) else {
             return SubAckReason::UnspecifiedError;
         };
-        let has_room = session.subscriptions.len() + session.groups.len() < limits.subscriptions;
+        let groups = session.groups.as_ref().map_or(0, |groups| groups.len());
+        let has_room = session.subscriptions.len() + groups < limits.subscriptions;
         if filter.is_shared() {
             if !has_room && !self.is_member(session_slot, filter) {
                 return SubAckReason::QuotaExceeded;
