@@ -215,6 +215,7 @@ impl Broker {
         }
         if matches!(error.rule(), DecodeRule::ProtocolVersion { level: 3 | 4 }) {
             // A client of an older version understands only its own form of CONNACK.
+            self.statistics.connects_refused += 1;
             self.answer_bytes(slot, &[0x20, 0x02, 0x00, 0x01]);
             self.close(slot, CloseCause::Refused(ConnectReason::UnsupportedProtocolVersion));
             return;
