@@ -256,7 +256,7 @@ impl Driver {
             .and_then(|()| self.poll.registry().register(&mut stream, Token(id.slot()), interest));
         match ready {
             Ok(()) => {
-                tracing::trace!(%peer, ?id, "connection accepted");
+                tracing::debug!(connection = id.slot(), %peer, "connection accepted");
                 self.connections.insert(Connection::new(id, stream));
             }
             Err(error) => {
@@ -317,7 +317,7 @@ impl Driver {
             }
             end => {
                 if let Err(error) = end {
-                    tracing::debug!(?id, %error, "connection lost");
+                    tracing::debug!(connection = id.slot(), %error, "connection lost");
                     connection.marks.set(Marks::WRITE_FAILED);
                 }
                 connection.marks.set(Marks::ENDED);
@@ -363,14 +363,23 @@ impl Driver {
                 }
             }
             BrokerEvent::Closed { id, cause } => {
-                tracing::info!(?id, ?cause, "connection closed");
+                tracing::info!(connection = id.slot(), ?cause, "connection closed");
                 if let Some(connection) = self.connections.remove(id) {
                     self.close(connection, cause);
                 }
             }
             BrokerEvent::Connected { id, client_id, session_present } => {
-                // The debug form escapes what a client may have put into its name.
-                tracing::info!(?id, ?client_id, session_present, "client connected");
+                if tracing::enabled!(tracing::Level::INFO) {
+                    let peer = self.connections.find(id).map(|c| c.stream.peer_addr());
+                    tracing::info!(
+                        connection = id.slot(),
+                        peer = peer.and_then(Result::ok).map(tracing::field::display),
+                        // The debug form escapes what a client may have put into its name.
+                        ?client_id,
+                        session_present,
+                        "client connected"
+                    );
+                }
             }
             // A configuration that asks for decisions was refused.
             BrokerEvent::Connect(_) | _ => {}
@@ -426,7 +435,7 @@ impl Driver {
             Written::All => {}
             Written::Blocked => connection.held = Some(self.buffers.keep()),
             Written::Failed(error) => {
-                tracing::debug!(?id, %error, "connection lost");
+                tracing::debug!(connection = id.slot(), %error, "connection lost");
                 out.reset(usize::MAX);
                 write_failed(connection, &mut self.readable);
             }
@@ -446,7 +455,7 @@ impl Driver {
             }
             Written::All => {}
             Written::Failed(error) => {
-                tracing::debug!(?id, %error, "connection lost");
+                tracing::debug!(connection = id.slot(), %error, "connection lost");
                 write_failed(connection, &mut self.readable);
             }
         }

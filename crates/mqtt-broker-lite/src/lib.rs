@@ -38,7 +38,7 @@ mod inbox;
 mod listen;
 mod server;
 
-pub use mqtt_session::BrokerConfig;
+pub use mqtt_session::{BrokerConfig, BrokerLimits, Decisions};
 
 pub use config::Config;
 pub use error::{BindError, ServerError};

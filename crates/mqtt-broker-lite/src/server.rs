@@ -34,6 +34,11 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
+const _: () = {
+    const fn is_shared_between_threads<T: Send + Sync>() {}
+    is_shared_between_threads::<Server>();
+};
+
 /// What the thread tells once it listens.
 #[derive(Debug)]
 struct Ready {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use mqtt_session::Time;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::config::Config;
 use crate::error::BindError;
@@ -15,6 +15,8 @@ use crate::listen::{Address, Listen};
 
 /// Connections that the kernel completes and keeps for us until they are accepted.
 const BACKLOG: i32 = 1024;
+/// Silence after which the kernel asks whether a peer is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(300);
 /// Connections that are accepted in one turn, so that a storm of them does not keep the others
 /// waiting.
 const BATCH: usize = 128;
@@ -200,6 +202,9 @@ fn bind_address(address: SocketAddr) -> io::Result<Listener> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    // Accepted connections inherit it: a client that asked for no Keep Alive and is gone without
+    // a word would otherwise hold its place for ever.
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     let socket = TcpListener::from_std(socket.into());
