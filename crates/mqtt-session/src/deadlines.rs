@@ -77,6 +77,10 @@ impl<K: Copy + Ord> Deadlines<K> {
     /// Arms a deadline for `key` at the time `at`.
     pub(crate) fn insert(&mut self, at: u64, key: K) -> DeadlineHandle {
         let handle = self.slots.insert(Slot { key: Some(key), place: 0 });
+        if self.heap.len() == self.heap.capacity() {
+            // In steps of an eighth: doubling would waste more than the halves of a time save.
+            self.heap.reserve_exact(8 + self.heap.len() / 8);
+        }
         self.heap.push(Armed::new(at, handle));
         self.rise(self.heap.len() - 1);
         handle
@@ -273,8 +277,7 @@ mod tests {
         for key in 0..10_000_u32 {
             queue.insert(u64::from(key % 100), key);
         }
-        queue.heap.shrink_to_fit();
-        assert!(queue.memory() < 10_000 * 26, "{}", queue.memory());
+        assert!(queue.memory() < 10_000 * 27, "{}", queue.memory());
         for _ in 0..9_990 {
             queue.pop_due(100);
         }

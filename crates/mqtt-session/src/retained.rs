@@ -16,7 +16,7 @@ mod tests;
 use core::{fmt, ops::Bound};
 use std::collections::{BTreeMap, btree_map::Range};
 
-use leaf::Leaf;
+use leaf::{Leaf, Put};
 pub(crate) use scan::{Cursor, Scan, Step};
 
 /// Topic Names with a value each, in byte order.
@@ -40,27 +40,25 @@ impl<T> RetainedTree<T> {
 
     /// Sets the value of `topic` and returns the one that it replaces [MQTT-3.3.1-5].
     pub(crate) fn insert(&mut self, topic: &str, value: T) -> Option<T> {
-        if let Some(old) = self.get_mut(topic) {
-            return Some(core::mem::replace(old, value));
-        }
-        self.len += 1;
-        self.topic_bytes += topic.len();
+        let mut value = value;
         // Now and then a leaf is full and is split once. Only a topic of kilobytes can need more,
         // and after at most seven halvings one entry is left.
         loop {
             let Some((_, leaf)) = self.leaf_mut(topic) else {
-                let mut leaf = Leaf::new();
-                leaf.insert(topic, value);
-                self.leaves.insert(Box::default(), leaf);
-                return None;
+                self.leaves.insert(Box::default(), Leaf::new());
+                continue;
             };
-            if leaf.has_room_for(topic) {
-                leaf.insert(topic, value);
-                return None;
+            match leaf.put(topic, value) {
+                Put::Replaced(old) => return Some(old),
+                Put::Added => break,
+                Put::Full(back) => value = back,
             }
             let (key, right) = leaf.split_for(topic);
             self.leaves.insert(key, right);
         }
+        self.len += 1;
+        self.topic_bytes += topic.len();
+        None
     }
 
     /// Removes `topic` and returns its value [MQTT-3.3.1-6].
@@ -68,7 +66,7 @@ impl<T> RetainedTree<T> {
         let (key, leaf) = self.leaf_mut(topic)?;
         let value = leaf.remove(topic)?;
         if leaf.wants_joining() {
-            let key = key.clone();
+            let key = key.to_owned();
             self.join(&key);
         }
         self.len -= 1;
@@ -78,8 +76,7 @@ impl<T> RetainedTree<T> {
 
     /// The value of `topic`.
     pub(crate) fn get(&self, topic: &str) -> Option<&T> {
-        let (_, leaf) = self.leaves.range::<str, _>(up_to(topic)).next_back()?;
-        leaf.get(topic)
+        self.leaf(topic)?.1.get(topic)
     }
 
     /// The value of `topic`, to be changed in place.
@@ -126,17 +123,23 @@ impl<T> RetainedTree<T> {
         Scan::new(self, filter, cursor, budget)
     }
 
-    /// The leaf that has `topic`, if any has, and the leaves after it.
-    fn leaves_from(&self, topic: &str) -> (Option<&Leaf<T>>, Range<'_, Box<str>, Leaf<T>>) {
-        match self.leaves.range::<str, _>(up_to(topic)).next_back() {
-            Some((key, leaf)) => (Some(leaf), self.leaves.range::<str, _>(after(key))),
-            None => (None, self.leaves.range::<str, _>(..)),
-        }
+    /// The leaf that has `topic`, if any has, and its key.
+    fn leaf(&self, topic: &str) -> Option<(&str, &Leaf<T>)> {
+        let (key, leaf) = self.leaves.range::<str, _>(up_to(topic)).next_back()?;
+        Some((key, leaf))
     }
 
-    /// The leaf that has `topic`, if any has.
-    fn leaf_mut(&mut self, topic: &str) -> Option<(&Box<str>, &mut Leaf<T>)> {
-        self.leaves.range_mut::<str, _>(up_to(topic)).next_back()
+    fn leaf_mut(&mut self, topic: &str) -> Option<(&str, &mut Leaf<T>)> {
+        let (key, leaf) = self.leaves.range_mut::<str, _>(up_to(topic)).next_back()?;
+        Some((key, leaf))
+    }
+
+    /// The leaves behind the one with this key, or all.
+    fn leaves_after(&self, key: Option<&str>) -> Range<'_, Box<str>, Leaf<T>> {
+        match key {
+            Some(key) => self.leaves.range::<str, _>(after(key)),
+            None => self.leaves.range::<str, _>(..),
+        }
     }
 
     /// Removes a leaf that is empty, or joins it with a neighbour if the two fit into one leaf with

@@ -28,6 +28,10 @@ pub(super) struct Pattern<'a> {
 impl<'a> Pattern<'a> {
     /// Takes a filter apart; `None` if it has no wildcard.
     pub(super) fn new(filter: &'a str) -> Option<Self> {
+        // Most filters have none, and finding that out byte by byte is quickest.
+        if !filter.bytes().any(|byte| matches!(byte, b'+' | b'#')) {
+            return None;
+        }
         let (path, tail) = match filter.strip_suffix('#') {
             Some("") => (None, Tail::Subtree),
             Some(rest) => match rest.strip_suffix('/') {

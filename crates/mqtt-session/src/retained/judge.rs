@@ -1,7 +1,5 @@
 //! One topic against one filter: a match, or where to look next.
 
-use core::cmp::Ordering;
-
 /// What a topic means for a walk through the topics in byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -13,91 +11,102 @@ pub(super) enum Verdict {
     End,
 }
 
-/// Where the topics that match a filter can begin: what stands before its first wildcard.
-pub(super) fn first(filter: &str) -> &str {
+/// What follows the literal beginning of a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// `+`; the beginning has its `/` at the end.
+    Plus,
+    /// `#`; the beginning comes without `/`, as it matches too [MQTT-4.7.1-1].
+    Subtree,
+    Nothing,
+}
+
+/// Cuts a filter, other than `#`, before its first wildcard.
+#[inline]
+fn cut(filter: &str) -> (&str, Next) {
+    let bytes = filter.as_bytes();
     let mut start = 0;
-    for level in filter.split('/') {
-        let end = start + level.len();
-        if level == "#" && end == filter.len() {
-            // The parent level matches as well, and has no `/` at its end.
-            return filter.get(..start.saturating_sub(1)).unwrap_or_default();
+    for (at, byte) in bytes.iter().enumerate() {
+        let whole = |more| bytes.get(at + 1).is_none_or(|&byte| more && byte == b'/');
+        match byte {
+            b'/' => start = at + 1,
+            b'+' if at == start && whole(true) => {
+                return (filter.get(..at).unwrap_or_default(), Next::Plus);
+            }
+            b'#' if at == start && whole(false) && at > 0 => {
+                return (filter.get(..at - 1).unwrap_or_default(), Next::Subtree);
+            }
+            _ => {}
         }
-        if level == "+" {
-            return filter.get(..start).unwrap_or_default();
-        }
-        start = end + 1;
     }
-    filter
+    (filter, Next::Nothing)
+}
+
+/// Where the topics that match a filter can begin.
+pub(super) fn first(filter: &str) -> &str {
+    if filter == "#" { "" } else { cut(filter).0 }
 }
 
 /// Judges a topic. `target` is overwritten for [`Verdict::Seek`], and is above `topic` then.
 ///
-/// The work is one pass over both texts.
+/// The work is one pass over both texts. It goes from `+` to `+`: between them, what matches begins
+/// with one text, so it lies in one piece of the order, ahead of the topic or behind it.
 pub(super) fn judge(filter: &str, topic: &str, target: &mut String) -> Verdict {
-    let mut seek = |parts: &[&str]| {
-        target.clear();
-        target.extend(parts.iter().copied());
-        Verdict::Seek
-    };
-    let mut first = true;
-    // Where the topic's next level starts; beyond its end when all have been taken.
-    let mut start = 0;
-    // Where the last level ends that a `+` has taken.
-    let mut plus = None;
-    let mut levels = filter.split('/').peekable();
-    while let Some(wanted) = levels.next() {
-        let last = levels.peek().is_none();
-        let subtree = last && wanted == "#";
-        // [MQTT-4.7.2-1] `%` is what comes after `$`.
-        if first && (subtree || wanted == "+") && topic.starts_with('$') {
-            return seek(&["%"]);
-        }
-        first = false;
-        // Also when the topic is at its end: `#` stands for the parent level as well.
-        if subtree {
-            return Verdict::Match;
-        }
+    // [MQTT-4.7.2-1] `%` is what comes after `$`.
+    if topic.starts_with('$') && (filter == "#" || filter == "+" || filter.starts_with("+/")) {
+        return seek(target, ["%", "", ""]);
+    }
+    // What is left of the filter, and where what is left of the topic starts.
+    let (mut left, mut start) = (filter, 0);
+    // What the topic has up to its last level that a `+` has taken.
+    let mut taken = None;
+    while left != "#" {
         let Some(rest) = topic.get(start..) else {
-            // The filter goes on below this topic. What comes before the topics there has the same
-            // beginning and then a character below `/`: another value for a `+`, but no match for
-            // a literal level.
-            let free = plus == Some(topic.len());
-            return seek(&[topic, if free { "\0" } else { "/" }]);
+            // The filter goes on, and the topic has ended with a level that `+` took. What comes
+            // before the topics below it differs in that level, and may match.
+            return seek(target, [topic, "\0", ""]);
         };
-        let length = rest.bytes().position(|byte| byte == b'/').unwrap_or(rest.len());
-        let level = rest.get(..length).unwrap_or_default();
-        if wanted == "+" {
-            plus = Some(start + length);
-        } else if level != wanted {
-            let before = topic.get(..start).unwrap_or_default();
-            return match compare(rest, wanted) {
-                Ordering::Less => seek(&[before, wanted]),
-                // Only something like `a!` between `a`, which has been passed, and `a/`.
-                Ordering::Equal if !last => seek(&[before, wanted, "/"]),
-                Ordering::Equal | Ordering::Greater => skip(topic, plus, seek),
+        let before = topic.get(..start).unwrap_or_default();
+        let (literal, next) = cut(left);
+        let Some(rest) = rest.strip_prefix(literal) else {
+            return if rest < literal {
+                seek(target, [before, literal, ""])
+            } else {
+                skip(target, taken)
             };
+        };
+        match (next, rest.bytes().next()) {
+            (Next::Nothing | Next::Subtree, None) | (Next::Subtree, Some(b'/')) => break,
+            // Like `a!`, which comes between `a` and `a/`.
+            (Next::Subtree, Some(..b'/')) => return seek(target, [before, literal, "/"]),
+            (Next::Nothing | Next::Subtree, _) => return skip(target, taken),
+            (Next::Plus, _) => {
+                let length = rest.bytes().position(|byte| byte == b'/').unwrap_or(rest.len());
+                let end = start + literal.len() + length;
+                taken = topic.get(..end);
+                start = end + 1;
+                match left.get(literal.len() + "+/".len()..) {
+                    Some(more) => left = more,
+                    None if start > topic.len() => break,
+                    None => return skip(target, taken),
+                }
+            }
         }
-        start += length + 1;
     }
-    if start > topic.len() { Verdict::Match } else { skip(topic, plus, seek) }
+    Verdict::Match
 }
 
-/// Compares what is left of a topic with the next literal level, which does not match:
-/// less when it is below that level, equal when it is between the level and the level's children,
-/// greater when it is above these.
-fn compare(rest: &str, wanted: &str) -> Ordering {
-    match rest.strip_prefix(wanted) {
-        Some(more) if more < "/" => Ordering::Equal,
-        Some(_) => Ordering::Greater,
-        None => rest.cmp(wanted),
-    }
+fn seek(target: &mut String, parts: [&str; 3]) -> Verdict {
+    target.clear();
+    target.extend(parts);
+    Verdict::Seek
 }
 
-/// Everything that begins like the topic up to its last free level has been seen: on to the next
-/// value of that level. `0` is what comes after `/`.
-fn skip(topic: &str, plus: Option<usize>, mut seek: impl FnMut(&[&str]) -> Verdict) -> Verdict {
-    match plus {
-        Some(end) => seek(&[topic.get(..end).unwrap_or_default(), "0"]),
+/// When everything has been seen that begins like `taken` and `/`: on to the next value of the level
+/// that `taken` ends with. `0` is what comes after `/`.
+fn skip(target: &mut String, taken: Option<&str>) -> Verdict {
+    match taken {
+        Some(taken) => seek(target, [taken, "0", ""]),
         None => Verdict::End,
     }
 }

@@ -13,6 +13,14 @@ pub(super) struct Leaf<T> {
     values: Vec<T>,
 }
 
+/// What [`Leaf::put`] did.
+pub(super) enum Put<T> {
+    Added,
+    Replaced(T),
+    /// Nothing; the value comes back.
+    Full(T),
+}
+
 impl<T> Leaf<T> {
     pub(super) fn new() -> Self {
         Self { topics: String::new(), starts: Vec::new(), values: Vec::new() }
@@ -60,27 +68,32 @@ impl<T> Leaf<T> {
         low
     }
 
-    pub(super) fn has_room_for(&self, topic: &str) -> bool {
-        self.is_empty() || (self.len() < ENTRIES && self.topics.len() + topic.len() <= BYTES)
-    }
-
-    /// Adds a topic that the leaf does not have and has room for.
-    pub(super) fn insert(&mut self, topic: &str, value: T) {
+    /// Sets the value of a topic, if the topic is here or there is room for it.
+    pub(super) fn put(&mut self, topic: &str, value: T) -> Put<T> {
         let at = self.lower_bound(0, topic);
+        if self.topic(at) == Some(topic)
+            && let Some(old) = self.values.get_mut(at)
+        {
+            return Put::Replaced(core::mem::replace(old, value));
+        }
+        let full = self.len() >= ENTRIES || self.topics.len() + topic.len() > BYTES;
+        if full && !self.is_empty() {
+            return Put::Full(value);
+        }
         let start = self.start(at);
-        // In small steps: a leaf that is full of slack would waste what its shape saves.
-        let eighth = self.topics.len() / 8;
+        // In steps of a quarter: doubling would waste what the shape of a leaf saves.
         if self.topics.capacity() - self.topics.len() < topic.len() {
-            self.topics.reserve_exact(topic.len().max(eighth));
+            self.topics.reserve_exact(topic.len().max(self.topics.len() / 4));
         }
         if self.values.len() == self.values.capacity() {
-            self.values.reserve_exact(1 + self.values.len() / 8);
-            self.starts.reserve_exact(1 + self.starts.len() / 8);
+            self.values.reserve_exact(1 + self.values.len() / 4);
+            self.starts.reserve_exact(1 + self.starts.len() / 4);
         }
         self.topics.insert_str(start, topic);
         self.move_starts(at, |start| start + topic.len());
         self.starts.insert(at, narrow(start));
         self.values.insert(at, value);
+        Put::Added
     }
 
     pub(super) fn remove(&mut self, topic: &str) -> Option<T> {
@@ -96,8 +109,7 @@ impl<T> Leaf<T> {
         Some(value)
     }
 
-    /// Moves the upper part to a new leaf, to make room for a topic that this one does not have and
-    /// has no room for. Returns the new leaf with the text that divides the two: the topic belongs
+    /// Moves the upper part to a new leaf, to make room for a topic that this one has no room for. Returns the new leaf with the text that divides the two: the topic belongs
     /// to the new one if it is not below that text. Either leaf may be left empty for the topic.
     pub(super) fn split_for(&mut self, topic: &str) -> (Box<str>, Self) {
         let at = self.lower_bound(0, topic);

@@ -63,11 +63,11 @@ pub(crate) struct Scan<'t, 'c, T> {
     filter: &'c str,
     cursor: &'c mut Cursor,
     budget: usize,
-    /// The leaf at hand and the next entry to look at.
-    leaf: Option<&'t Leaf<T>>,
+    /// The leaf at hand, with its key, and the next entry to look at.
+    leaf: Option<(&'t str, &'t Leaf<T>)>,
     at: usize,
-    /// The leaves after it.
-    rest: Range<'t, Box<str>, Leaf<T>>,
+    /// The leaves after it, once they are needed.
+    rest: Option<Range<'t, Box<str>, Leaf<T>>>,
     /// The last match, if nothing has been looked at since. The cursor stands behind it.
     met: Option<&'t str>,
 }
@@ -82,9 +82,10 @@ impl<'t, 'c, T> Scan<'t, 'c, T> {
         if cursor.place == Place::Start {
             *cursor = Cursor { place: Place::Between, from: first(filter).to_owned() };
         }
-        let (leaf, rest) = tree.leaves_from(&cursor.from);
-        let at = leaf.map_or(0, |leaf| leaf.lower_bound(0, &cursor.from));
-        Self { tree, filter, cursor, budget, leaf, at, rest, met: None }
+        let mut scan =
+            Self { tree, filter, cursor, budget, leaf: None, at: 0, rest: None, met: None };
+        scan.search();
+        scan
     }
 
     /// The next step.
@@ -112,12 +113,18 @@ impl<'t, 'c, T> Scan<'t, 'c, T> {
     }
 
     /// The entry to look at.
+    #[inline]
     fn entry(&mut self) -> Option<(&'t str, &'t T)> {
         loop {
-            if let Some(entry) = self.leaf.and_then(|leaf| leaf.entry(self.at)) {
+            if let Some((_, leaf)) = self.leaf
+                && let Some(entry) = leaf.entry(self.at)
+            {
                 return Some(entry);
             }
-            self.leaf = Some(self.rest.next()?.1);
+            let before = self.leaf.map(|(key, _)| key);
+            let rest = self.rest.get_or_insert_with(|| self.tree.leaves_after(before));
+            let (key, leaf) = rest.next()?;
+            self.leaf = Some((key, leaf));
             self.at = 0;
         }
     }
@@ -126,17 +133,23 @@ impl<'t, 'c, T> Scan<'t, 'c, T> {
     fn seek(&mut self) {
         self.met = None;
         let target = self.cursor.from.as_str();
-        let Some(leaf) = self.leaf else { return };
-        // Most often it is the next entry or one close by.
-        if leaf.topic(self.at + 1).is_some_and(|topic| topic >= target) {
-            self.at += 1;
-        } else if leaf.topic(leaf.len().saturating_sub(1)).is_some_and(|last| last >= target) {
-            self.at = leaf.lower_bound(self.at + 1, target);
-        } else {
-            let (leaf, rest) = self.tree.leaves_from(target);
-            (self.leaf, self.rest) = (leaf, rest);
-            self.at = leaf.map_or(0, |leaf| leaf.lower_bound(0, target));
+        let reaches = |leaf: &Leaf<T>, at| leaf.topic(at).is_some_and(|topic| topic >= target);
+        match self.leaf {
+            // Most often it is the next entry or one close by.
+            Some((_, leaf)) if reaches(leaf, self.at + 1) => self.at += 1,
+            Some((_, leaf)) if reaches(leaf, leaf.len() - 1) => {
+                self.at = leaf.lower_bound(self.at + 2, target);
+            }
+            _ => self.search(),
         }
+    }
+
+    /// Finds the first entry that is not below `cursor.from`.
+    fn search(&mut self) {
+        let target = self.cursor.from.as_str();
+        self.leaf = self.tree.leaf(target);
+        self.at = self.leaf.map_or(0, |(_, leaf)| leaf.lower_bound(0, target));
+        self.rest = None;
     }
 
     fn end(&mut self) {
