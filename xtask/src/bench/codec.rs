@@ -1,23 +1,14 @@
 //! `cargo xtask bench codec`: instructions a packet, under callgrind, beside other codecs.
-//!
-//! Instruction counts repeat exactly, so two runs of a program with different numbers of packets
-//! tell what a packet costs: start-up and preparation are in both and drop out.
 
 use std::{fs, path::PathBuf, process::Command};
 
 use serde_json::{Value, json};
 
-use crate::{
-    error::Error,
-    process::{cargo, output, program, root, run as succeed, succeeds},
-};
+use super::callgrind;
+use crate::error::Error;
 
 const USAGE: &str =
     "usage: cargo xtask bench codec [--library NAME,..] [--case NAME,..] [--json FILE]";
-
-/// The two runs of every measurement, in packets.
-const FEWER: usize = 1000;
-const MORE: usize = 3000;
 
 /// A column: packets to decode or to encode, and the figure to stay at or below.
 #[derive(Debug)]
@@ -105,9 +96,6 @@ struct Row {
 /// Builds the programs, measures, prints the tables.
 pub(super) fn run(args: &[String]) -> Result<(), Error> {
     let options = Options::parse(args)?;
-    if !succeeds(program("valgrind").arg("--version")) {
-        return Err(Error::new("valgrind is not installed: its callgrind counts the instructions"));
-    }
     let programs = Programs::build()?;
     let mut rows = Vec::new();
     for library in LIBRARIES {
@@ -134,19 +122,10 @@ struct Programs {
 
 impl Programs {
     fn build() -> Result<Self, Error> {
-        let manifest = root().join("xtask/peers/codec/Cargo.toml");
-        let folder = super::target_folder()?.join("peers");
-        succeed(
-            cargo()
-                .args(["build", "--quiet", "--release", "--locked", "--manifest-path"])
-                .arg(manifest)
-                .arg("--target-dir")
-                .arg(&folder),
-        )?;
-        let release = folder.join("release");
+        let folder = callgrind::build_peers("codec")?;
         Ok(Self {
-            bench: release.join("codec-bench"),
-            allocations: release.join("codec-allocations"),
+            bench: folder.join("codec-bench"),
+            allocations: folder.join("codec-allocations"),
         })
     }
 
@@ -169,18 +148,16 @@ impl Programs {
                         return Ok(Some(Err(refusal)));
                     }
                 }
-                let more = self.instructions(library, column, MORE)?;
-                let fewer = self.instructions(library, column, FEWER)?;
-                Ok(Some(Ok((more - fewer) as f64 / (MORE - FEWER) as f64)))
+                let args = [library.name, column.case, column.job];
+                callgrind::instructions(&self.bench, &args).map(|count| Some(Ok(count)))
             })
             .collect::<Result<_, Error>>()?;
         let allocations = match library.stream_skip {
             _ if !options.wants("stream") => None,
             Some(reason) => Some(Err(reason.to_owned())),
             None => {
-                let more = self.allocations(library, MORE)?;
-                let fewer = self.allocations(library, FEWER)?;
-                Some(Ok((more - fewer) as f64 / (MORE - FEWER) as f64))
+                let args = [library.name, "stream", "decode"];
+                Some(Ok(callgrind::printed(&self.allocations, &args)?))
             }
         };
         Ok(Row { library, counts, allocations })
@@ -198,26 +175,6 @@ impl Programs {
             return Ok(());
         }
         Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
-    }
-
-    fn instructions(&self, library: &Library, column: &Column, count: usize) -> Result<u64, Error> {
-        let mut command = program("valgrind");
-        command
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-            .arg(&self.bench)
-            .args([library.name, column.case, column.job, &count.to_string()]);
-        let output = command.output()?;
-        let text = String::from_utf8_lossy(&output.stderr);
-        text.lines()
-            .filter(|_| output.status.success())
-            .find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok())
-            .ok_or_else(|| Error::new(format!("{} {}: {text}", library.name, column.case)))
-    }
-
-    fn allocations(&self, library: &Library, count: usize) -> Result<u64, Error> {
-        let mut command = program(&self.allocations);
-        let text = output(command.args([library.name, "stream", "decode", &count.to_string()]))?;
-        text.trim().parse().map_err(|_| Error::new(format!("{text} is not a number")))
     }
 }
 

@@ -1,9 +1,9 @@
 //! `cargo xtask bench`: measures the crates, with the peers that are installed beside them.
 
 mod broker;
+mod callgrind;
 mod codec;
-
-use std::path::PathBuf;
+mod session;
 
 use crate::{
     error::Error,
@@ -19,6 +19,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     };
     match name.as_str() {
         "codec" => codec::run(args),
+        "session" => session::run(args),
         "broker" => broker::run(args),
         "relay" => broker::relay(args),
         _ => Err(Error::new(format!("there is no benchmark {name}\n{USAGE}"))),
@@ -40,13 +41,6 @@ fn again_in_release(bench: &str, args: &[String]) -> Result<(), Error> {
 /// Builds a package of the workspace in release, into this program's target folder.
 fn build_release(package: &str) -> Result<(), Error> {
     succeed(cargo().args(["build", "--quiet", "--release", "--package", package]))
-}
-
-/// Cargo's target folder, wherever it was told to be: this program lies in its profile's folder.
-fn target_folder() -> Result<PathBuf, Error> {
-    let this = std::env::current_exe()?;
-    let folder = this.ancestors().nth(2).map(PathBuf::from);
-    folder.ok_or_else(|| Error::new("this program lies in no target folder"))
 }
 
 /// The middle of the values; of two middles their mean; 0 of none.

@@ -126,7 +126,9 @@ fn measure(row: &'static Row, options: &Options) -> Vec<Runs> {
             match result {
                 Ok(one) => measured.push(one),
                 // One failure is the broker's answer to this row; the others go on.
-                Err(error) => runs.outcome = Outcome::Without(format!("failed: {error}")),
+                Err(error) => {
+                    runs.outcome = Outcome::Without(format!("failed: {error}").replace('\n', " "))
+                }
             }
         }
     }

@@ -32,6 +32,8 @@ pub(super) enum Program {
     Workspace(&'static str),
     /// A program that the machine has.
     Installed(&'static str),
+    /// A program for Node.js in a folder of `xtask/peers`, once `npm ci` was run there.
+    Node(&'static str),
     /// The relay of this program: what the machine allows without any MQTT.
     Relay,
 }
@@ -48,8 +50,6 @@ pub(super) enum Ready {
 /// What a row asks of a broker beyond ordinary limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
-    /// 1,000 messages of 64 KiB queued for one session.
-    LongQueue,
     /// 10,000 filters of one client.
     ManyFilters,
 }
@@ -84,20 +84,12 @@ pub(super) const PEERS: &[Peer] = &[
         version_args: &["--version"],
         config: "",
         ready: Ready::Line("listening on mqtt://127.0.0.1:"),
-        named: &[
-            NamedConfig {
-                need: Need::LongQueue,
-                name: "long-queue: 64 MiB queued a session",
-                args: &["--config", "{config}"],
-                config: "[limits]\nqueued_bytes_per_session = 67_108_864\n",
-            },
-            NamedConfig {
-                need: Need::ManyFilters,
-                name: "many-filters: 10,000 filters a client",
-                args: &["--config", "{config}"],
-                config: "[limits]\nfilters_per_client = 10_000\n",
-            },
-        ],
+        named: &[NamedConfig {
+            need: Need::ManyFilters,
+            name: "many-filters: 10,000 filters a client",
+            args: &["--config", "{config}"],
+            config: "[limits]\nfilters_per_client = 10_000\n",
+        }],
         skips: &[],
     },
     Peer {
@@ -113,6 +105,17 @@ pub(super) const PEERS: &[Peer] = &[
                  max_inflight_messages 0\n\
                  max_queued_messages 0\n\
                  log_type none\n",
+        ready: Ready::Serves,
+        named: &[],
+        skips: &[],
+    },
+    Peer {
+        name: "aedes",
+        protocol: Protocol::V311,
+        program: Program::Node("aedes"),
+        args: &["serve.js", "{port}"],
+        version_args: &["-p", "'aedes ' + require('./node_modules/aedes/package.json').version"],
+        config: "",
         ready: Ready::Serves,
         named: &[],
         skips: &[],

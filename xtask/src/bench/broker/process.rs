@@ -15,7 +15,7 @@ use super::{
     dial,
     peers::{NamedConfig, Peer, Program, Ready},
 };
-use crate::error::Error;
+use crate::{error::Error, process::root};
 
 /// How long a broker may take until it serves.
 const START: Duration = Duration::from_secs(20);
@@ -44,15 +44,17 @@ impl Broker {
         let config = folder.join("broker.conf");
         fs::write(&config, text.replace("{port}", &port.to_string()))?;
 
+        let installed = Installed::find(peer)?;
         let mut command = Command::new("taskset");
-        command.args(["--cpu-list", &core.to_string()]).arg(program(peer)?);
+        command.args(["--cpu-list", &core.to_string()]).arg(&installed.program);
         let named_args = named.map_or(&[][..], |named| named.args);
         for arg in peer.args.iter().chain(named_args) {
             let arg = arg.replace("{port}", &port.to_string());
             command.arg(arg.replace("{config}", &config.display().to_string()));
         }
         let log = fs::File::create(folder.join("stderr"))?;
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).current_dir(&folder);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command.current_dir(installed.folder.as_deref().unwrap_or(&folder));
         let child = command
             .spawn()
             .map_err(|error| Error::from(error).context(format!("starting {}", peer.name)))?;
@@ -166,30 +168,57 @@ pub(super) fn busy(cores: &[usize]) -> Result<Duration, Error> {
 
 /// What a peer calls itself: the first line of its version output.
 pub(super) fn version(peer: &Peer) -> Result<String, Error> {
-    let output = Command::new(program(peer)?).args(peer.version_args).output()?;
+    let installed = Installed::find(peer)?;
+    let mut command = Command::new(&installed.program);
+    if let Some(folder) = &installed.folder {
+        command.current_dir(folder);
+    }
+    let output = command.args(peer.version_args).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.lines().next().unwrap_or(peer.name).trim().to_owned())
 }
 
 /// Whether a peer can be started here.
 pub(super) fn is_installed(peer: &Peer) -> bool {
-    program(peer).is_ok()
+    Installed::find(peer).is_ok()
 }
 
-fn program(peer: &Peer) -> Result<PathBuf, Error> {
-    match peer.program {
-        Program::Workspace(name) => Ok(beside_this_program()?.join(name)),
-        Program::Relay => Ok(std::env::current_exe()?),
-        Program::Installed(name) => std::env::var_os("PATH")
-            .map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
-            .unwrap_or_default()
-            .into_iter()
-            // Debian keeps servers where an ordinary user's PATH does not look.
-            .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/sbin")])
-            .map(|folder| folder.join(name))
-            .find(|path| path.is_file())
-            .ok_or_else(|| Error::new(format!("{name} is not installed"))),
+/// A peer's program on this machine.
+struct Installed {
+    program: PathBuf,
+    /// Where it has to be started, if that matters.
+    folder: Option<PathBuf>,
+}
+
+impl Installed {
+    fn find(peer: &Peer) -> Result<Self, Error> {
+        let (program, folder) = match peer.program {
+            Program::Workspace(name) => (beside_this_program()?.join(name), None),
+            Program::Relay => (std::env::current_exe()?, None),
+            Program::Installed(name) => (in_path(name)?, None),
+            Program::Node(name) => {
+                let folder = root().join("xtask/peers").join(name);
+                if !folder.join("node_modules").is_dir() {
+                    let folder = folder.display();
+                    return Err(Error::new(format!("`npm ci` was not run in {folder}")));
+                }
+                (in_path("node")?, Some(folder))
+            }
+        };
+        Ok(Self { program, folder })
     }
+}
+
+fn in_path(name: &str) -> Result<PathBuf, Error> {
+    std::env::var_os("PATH")
+        .map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
+        .unwrap_or_default()
+        .into_iter()
+        // Debian keeps servers where an ordinary user's PATH does not look.
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/sbin")])
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+        .ok_or_else(|| Error::new(format!("{name} is not installed")))
 }
 
 /// The folder of this program's profile: Cargo puts the workspace's other programs there too.
