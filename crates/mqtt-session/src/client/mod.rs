@@ -12,6 +12,7 @@ mod link;
 mod message;
 mod negotiated;
 mod outbox;
+mod publication;
 mod receive;
 mod requests;
 mod session;
@@ -31,7 +32,8 @@ pub use error::{
 pub use event::{Acknowledgement, ClientEvent, PublishOutcome};
 pub use message::Message;
 pub use negotiated::Negotiated;
-pub use outbox::{Publication, PublishId};
+pub use outbox::PublishId;
+pub use publication::Publication;
 pub use statistics::ClientStatistics;
 pub use subscriptions::{Matches, SubscriptionKey};
 

@@ -6,63 +6,12 @@
 //! QoS 1 and 2) until it is sent; a QoS 0 message is then forgotten, the others stay until they
 //! are acknowledged.
 
-use core::fmt;
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-use mqtt_codec::{Properties, PubAckReason, QoS, TopicName};
+use mqtt_codec::{EncodeError, QoS};
 
+use super::publication::{Outgoing, Publication};
 use crate::Time;
-
-/// An application message to publish.
-///
-/// The properties may be those of a PUBLISH that a client may set: not a Topic Alias, which the
-/// client chooses itself, and no Subscription Identifier [MQTT-3.3.4-6].
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct Publication<'a> {
-    /// Where it is published to.
-    pub topic: TopicName<'a>,
-    /// What it says; shared, not copied, from 8 KiB up.
-    pub payload: Bytes,
-    /// How surely it is delivered to the server.
-    pub qos: QoS,
-    /// Whether the server keeps it for later subscribers.
-    pub retain: bool,
-    /// Its properties. A Message Expiry Interval counts down while the message waits to be sent.
-    pub properties: Properties<'a>,
-}
-
-impl<'a> Publication<'a> {
-    /// A message at QoS 0, not retained, without properties; change the fields as needed.
-    pub fn new(topic: TopicName<'a>, payload: impl Into<Bytes>) -> Self {
-        Self {
-            topic,
-            payload: payload.into(),
-            qos: QoS::AtMostOnce,
-            retain: false,
-            properties: Properties::EMPTY,
-        }
-    }
-
-    /// Bytes of topic, properties and payload.
-    pub(super) fn size(&self) -> usize {
-        self.topic.as_str().len() + self.properties.as_bytes().len() + self.payload.len()
-    }
-}
-
-impl fmt::Debug for Publication<'_> {
-    /// Tells the payload's length, never what is in it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Publication")
-            .field("topic", &self.topic)
-            .field("payload_len", &self.payload.len())
-            .field("qos", &self.qos)
-            .field("retain", &self.retain)
-            .field("properties", &self.properties)
-            .finish()
-    }
-}
 
 /// A QoS 1 or QoS 2 message that was accepted by [`Client::publish`](super::Client::publish).
 ///
@@ -82,9 +31,6 @@ impl PublishId {
         self.slot as usize
     }
 }
-
-/// A text or properties buffer larger than this is not kept for the next message.
-const SPARE_BYTES: usize = 1024;
 
 /// All messages of the application that have not ended.
 #[derive(Debug)]
@@ -106,50 +52,9 @@ pub(super) struct Outbox {
 #[derive(Debug, Default)]
 struct Slot {
     generation: u32,
-    message: OutgoingMessage,
-}
-
-/// A message of the application.
-#[derive(Debug)]
-pub(super) struct OutgoingMessage {
-    pub(super) topic: String,
-    /// The properties that go out as they were given: all but the Message Expiry Interval.
-    pub(super) properties: Vec<u8>,
-    pub(super) payload: Bytes,
-    pub(super) qos: QoS,
-    pub(super) retain: bool,
-    /// When its Message Expiry Interval ends.
-    pub(super) expires_at: Option<Time>,
-    /// The reason of its PUBREC, for when PUBCOMP has come.
-    pub(super) recorded: PubAckReason,
     /// The number of messages accepted before it.
     order: u64,
-}
-
-impl Default for OutgoingMessage {
-    fn default() -> Self {
-        Self {
-            topic: String::new(),
-            properties: Vec::new(),
-            payload: Bytes::new(),
-            qos: QoS::AtMostOnce,
-            retain: false,
-            expires_at: None,
-            recorded: PubAckReason::Success,
-            order: 0,
-        }
-    }
-}
-
-impl OutgoingMessage {
-    /// Seconds until the message expires, rounded up; `Some(0)` once it has expired.
-    pub(super) fn expiry(&self, now: Time) -> Option<u32> {
-        self.expires_at.map(|at| now.secs_until(at))
-    }
-
-    fn size(&self) -> usize {
-        self.topic.len() + self.properties.len() + self.payload.len()
-    }
+    message: Outgoing,
 }
 
 impl Outbox {
@@ -178,34 +83,33 @@ impl Outbox {
         self.slots.len() - self.free.len()
     }
 
-    /// Takes a message over; it leaves in its turn.
-    pub(super) fn push(&mut self, now: Time, new: Publication<'_>) -> PublishId {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
+    /// Takes a message over, to leave in its turn, if its PUBLISH is not larger than `maximum`;
+    /// gives it back otherwise.
+    pub(super) fn push<'a>(
+        &mut self,
+        now: Time,
+        publication: Publication<'a>,
+        maximum: u32,
+    ) -> Result<PublishId, (Publication<'a>, EncodeError)> {
+        if self.free.is_empty() {
             // More slots than `max_messages`, a bound far below 2^32, are never made.
-            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-        });
-        let Some(place) = self.slots.get_mut(slot as usize) else {
-            return PublishId { slot, generation: 0 };
-        };
-        let message = &mut place.message;
-        message.topic.push_str(new.topic.as_str());
-        if !new.properties.is_empty() {
-            new.properties.copy_forwardable(&mut message.properties);
-            message.expires_at =
-                new.properties.message_expiry_interval().map(|seconds| now.plus_secs(seconds));
+            self.free.push(u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
+            self.slots.push(Slot::default());
         }
-        message.payload = new.payload;
-        message.qos = new.qos;
-        message.retain = new.retain;
-        message.order = self.accepted;
+        let slot = self.free.last().copied().unwrap_or_default();
+        let Some(place) = self.slots.get_mut(slot as usize) else {
+            return Ok(PublishId { slot, generation: 0 });
+        };
+        place.message.accept(now, publication, maximum)?;
+        self.free.pop();
+        place.order = self.accepted;
         self.accepted += 1;
-        self.bytes += message.size();
-        match new.qos {
+        self.bytes += place.message.size();
+        match place.message.qos {
             QoS::AtMostOnce => self.unacknowledged.push_back(slot),
             QoS::AtLeastOnce | QoS::ExactlyOnce => self.acknowledged.push_back(slot),
         }
-        PublishId { slot, generation: place.generation }
+        Ok(PublishId { slot, generation: place.generation })
     }
 
     /// The message to send next: in the order in which they were accepted, except that QoS 0
@@ -215,7 +119,7 @@ impl Outbox {
         let acknowledged = self.acknowledged.front().filter(|_| acknowledged_may_leave);
         match (plain, acknowledged) {
             (Some(&plain), Some(&acknowledged)) => {
-                let order = |slot| self.get(slot).map_or(0, |message| message.order);
+                let order = |slot: u32| self.slots.get(slot as usize).map_or(0, |slot| slot.order);
                 Some(if order(plain) < order(acknowledged) { plain } else { acknowledged })
             }
             (plain, acknowledged) => plain.or(acknowledged).copied(),
@@ -233,12 +137,12 @@ impl Outbox {
     }
 
     #[inline]
-    pub(super) fn get(&self, slot: u32) -> Option<&OutgoingMessage> {
+    pub(super) fn get(&self, slot: u32) -> Option<&Outgoing> {
         self.slots.get(slot as usize).map(|slot| &slot.message)
     }
 
     #[inline]
-    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut OutgoingMessage> {
+    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Outgoing> {
         self.slots.get_mut(slot as usize).map(|slot| &mut slot.message)
     }
 
@@ -250,24 +154,18 @@ impl Outbox {
     /// Forgets a message that has ended, which must not stand in a queue any more.
     pub(super) fn release(&mut self, slot: u32) {
         let Some(place) = self.slots.get_mut(slot as usize) else { return };
-        let message = &mut place.message;
-        self.bytes -= message.size();
-        message.topic.clear();
-        message.properties.clear();
-        message.topic.shrink_to(SPARE_BYTES);
-        message.properties.shrink_to(SPARE_BYTES);
-        message.payload = Bytes::new();
-        message.expires_at = None;
-        message.recorded = PubAckReason::Success;
+        self.bytes -= place.message.size();
+        place.message.clear();
         place.generation = place.generation.wrapping_add(1);
         self.free.push(slot);
     }
 
     /// Frees the memory of the payload of a message that will not be sent again.
     pub(super) fn release_payload(&mut self, slot: u32) {
-        if let Some(message) = self.get_mut(slot) {
-            let payload = core::mem::take(&mut message.payload);
-            self.bytes -= payload.len();
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            self.bytes -= place.message.size();
+            place.message.release_payload();
+            self.bytes += place.message.size();
         }
     }
 
@@ -283,22 +181,24 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use mqtt_codec::TopicName;
+
     use super::*;
 
     fn message(topic: &'static str, qos: QoS) -> Publication<'static> {
-        Publication {
-            topic: TopicName::new(topic).unwrap(),
-            payload: Bytes::from_static(b"payload"),
-            qos,
-            retain: false,
-            properties: Properties::EMPTY,
-        }
+        let mut publication = Publication::new(TopicName::new(topic).unwrap(), "payload");
+        publication.qos = qos;
+        publication
+    }
+
+    fn push(outbox: &mut Outbox, topic: &'static str, qos: QoS) -> PublishId {
+        outbox.push(Time::ZERO, message(topic, qos), u32::MAX).unwrap()
     }
 
     fn drain(outbox: &mut Outbox, acknowledged_may_leave: bool) -> Vec<String> {
         let mut topics = Vec::new();
         while let Some(slot) = outbox.next(acknowledged_may_leave) {
-            topics.push(outbox.get(slot).unwrap().topic.clone());
+            topics.push(outbox.get(slot).unwrap().topic().to_owned());
             outbox.take_from_queue(slot);
             outbox.release(slot);
         }
@@ -314,7 +214,7 @@ mod tests {
             ("c", QoS::AtMostOnce),
             ("d", QoS::AtLeastOnce),
         ] {
-            outbox.push(Time::ZERO, message(topic, qos));
+            push(&mut outbox, topic, qos);
         }
         assert_eq!(drain(&mut outbox, true), ["a", "b", "c", "d"]);
         assert_eq!((outbox.len(), outbox.bytes), (0, 0));
@@ -326,7 +226,7 @@ mod tests {
         for (topic, qos) in
             [("a", QoS::ExactlyOnce), ("b", QoS::AtMostOnce), ("c", QoS::AtLeastOnce)]
         {
-            outbox.push(Time::ZERO, message(topic, qos));
+            push(&mut outbox, topic, qos);
         }
         assert_eq!(drain(&mut outbox, false), ["b"]);
         assert_eq!(outbox.len(), 2);
@@ -337,10 +237,10 @@ mod tests {
     fn room_is_bounded_by_messages_and_by_bytes_and_one_message_always_fits() {
         let mut outbox = Outbox::new(2, 20);
         assert!(outbox.has_room_for(1000), "larger than the limit, and alone");
-        outbox.push(Time::ZERO, message("a", QoS::AtMostOnce));
-        assert!(outbox.has_room_for(12));
-        assert!(!outbox.has_room_for(13));
-        outbox.push(Time::ZERO, message("b", QoS::AtLeastOnce));
+        push(&mut outbox, "a", QoS::AtMostOnce);
+        assert!(outbox.has_room_for(7));
+        assert!(!outbox.has_room_for(8));
+        push(&mut outbox, "b", QoS::AtLeastOnce);
         assert!(!outbox.has_room_for(0));
         assert_eq!(outbox.drop_unacknowledged(), 1);
         assert!(outbox.has_room_for(0));
@@ -349,9 +249,9 @@ mod tests {
     #[test]
     fn a_slot_is_used_again_under_another_id() {
         let mut outbox = Outbox::new(10, 1000);
-        let first = outbox.push(Time::ZERO, message("a", QoS::AtMostOnce));
+        let first = push(&mut outbox, "a", QoS::AtMostOnce);
         drain(&mut outbox, true);
-        let second = outbox.push(Time::ZERO, message("b", QoS::AtMostOnce));
+        let second = push(&mut outbox, "b", QoS::AtMostOnce);
         assert_eq!(first.slot(), second.slot());
         assert_ne!(first, second);
         assert_eq!(outbox.id(0), second);

@@ -14,7 +14,6 @@ use super::event::{Acknowledgement, ClientEvent, PublishOutcome};
 use super::input::{OWN_FROM, Source};
 use super::link::Link;
 use super::message::Message;
-use super::session::Item;
 use crate::Time;
 use crate::exchange::{Acknowledged, AliasFault, Received, Recorded, Rejected};
 
@@ -179,13 +178,10 @@ impl Client {
                 }
             }
         };
-        if !session.is_vouched_for
-            && let Some(foreign) =
-                properties.subscription_ids().find(|id| session.subscriptions.is_foreign(*id))
-        {
-            return Err(Violation::SubscriptionIdUnknown(foreign));
-        }
-        let subscriptions = session.subscriptions.route(topic, properties.subscription_ids());
+        let subscriptions = session
+            .subscriptions
+            .route(topic, properties.subscription_ids(), session.is_vouched_for)
+            .map_err(Violation::SubscriptionIdUnknown)?;
         let message = match source {
             Source::Borrowed => Message::copied(publish, topic.as_str()),
             Source::Owned(packet) => Message::shared(packet, publish, topic.as_str()),
@@ -260,7 +256,7 @@ impl Client {
         self.check_problem_information(PacketType::PubAck, &puback.properties)?;
         let id = puback.packet_id;
         match self.session.exchanges.on_puback(id) {
-            Acknowledged::Done(Item::Message(slot)) => {
+            Acknowledged::Done(slot) => {
                 self.published(slot, puback.reason, &puback.properties);
                 Ok(())
             }
@@ -268,9 +264,7 @@ impl Client {
                 self.statistics.unknown_acknowledgements += 1;
                 Ok(())
             }
-            Acknowledged::Done(Item::Request(_)) | Acknowledged::Mismatch => {
-                Err(mismatch(PacketType::PubAck, id))
-            }
+            Acknowledged::Mismatch => Err(mismatch(PacketType::PubAck, id)),
         }
     }
 
@@ -278,7 +272,7 @@ impl Client {
         self.check_problem_information(PacketType::PubRec, &pubrec.properties)?;
         let id = pubrec.packet_id;
         let reason = match self.session.exchanges.on_pubrec(id, pubrec.reason.is_error()) {
-            Recorded::Release(Item::Message(slot)) => {
+            Recorded::Release(slot) => {
                 let slot = *slot;
                 // Only the PUBREL is sent from here on [MQTT-4.3.3-6].
                 self.session.outbox.release_payload(slot);
@@ -288,7 +282,7 @@ impl Client {
                 PubRelReason::Success
             }
             Recorded::ReleaseAgain => PubRelReason::Success,
-            Recorded::Refused(Item::Message(slot)) => {
+            Recorded::Refused(slot) => {
                 self.published(slot, pubrec.reason, &pubrec.properties);
                 return Ok(());
             }
@@ -300,9 +294,7 @@ impl Client {
                 }
                 PubRelReason::PacketIdentifierNotFound
             }
-            Recorded::Release(Item::Request(_))
-            | Recorded::Refused(Item::Request(_))
-            | Recorded::Mismatch => return Err(mismatch(PacketType::PubRec, id)),
+            Recorded::Mismatch => return Err(mismatch(PacketType::PubRec, id)),
         };
         // [MQTT-4.3.3-4] [MQTT-4.6.0-4]: at once, so in the order of the PUBRECs.
         let properties = Properties::EMPTY;
@@ -314,7 +306,7 @@ impl Client {
         self.check_problem_information(PacketType::PubComp, &pubcomp.properties)?;
         let id = pubcomp.packet_id;
         match self.session.exchanges.on_pubcomp(id) {
-            Acknowledged::Done(Item::Message(slot)) => {
+            Acknowledged::Done(slot) => {
                 let recorded = self.session.outbox.get(slot).map(|message| message.recorded);
                 let reason = recorded.unwrap_or(PubAckReason::Success);
                 self.published(slot, reason, &pubcomp.properties);
@@ -324,9 +316,7 @@ impl Client {
                 self.statistics.unknown_acknowledgements += 1;
                 Ok(())
             }
-            Acknowledged::Done(Item::Request(_)) | Acknowledged::Mismatch => {
-                Err(mismatch(PacketType::PubComp, id))
-            }
+            Acknowledged::Mismatch => Err(mismatch(PacketType::PubComp, id)),
         }
     }
 

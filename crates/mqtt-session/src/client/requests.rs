@@ -9,7 +9,6 @@ use super::Client;
 use super::error::{ServerLimit, SubscribeError, Violation};
 use super::event::ClientEvent;
 use super::negotiated::Negotiated;
-use super::session::Item;
 use super::subscriptions::SubscriptionKey;
 use crate::exchange::Acknowledged;
 
@@ -151,28 +150,31 @@ impl Client {
         id: PacketId,
     ) -> Result<Option<(SubscriptionKey, usize)>, Violation> {
         let mismatch = Violation::AcknowledgementMismatch { packet, id: id.get() };
-        let exchanges = &mut self.session.exchanges;
-        let answer = match exchanges.item(id) {
-            None => {
+        match self.session.exchanges.on_reply(id) {
+            Acknowledged::Done(_) => {}
+            Acknowledged::Unknown => {
                 self.statistics.unknown_acknowledgements += 1;
                 return Ok(None);
             }
-            Some(Item::Message(_)) => return Err(mismatch),
-            Some(Item::Request(request)) => match (&**request, packet) {
-                (Request::Subscribe { subscription, filters }, PacketType::SubAck) => {
-                    (*subscription, *filters)
-                }
-                (Request::Unsubscribe { subscription, filters }, PacketType::UnsubAck) => {
-                    (*subscription, filters.len())
-                }
-                (Request::Subscribe { .. } | Request::Unsubscribe { .. }, _) => {
-                    return Err(mismatch);
-                }
-            },
+            Acknowledged::Mismatch => return Err(mismatch),
+        }
+        let unanswered = &mut self.session.unanswered;
+        let Some(at) = unanswered.iter().position(|(sent, _)| *sent == id) else {
+            return Err(mismatch);
         };
-        match exchanges.on_reply(id) {
-            Acknowledged::Done(_) => Ok(Some(answer)),
-            Acknowledged::Unknown | Acknowledged::Mismatch => Err(mismatch),
+        let (_, request) = unanswered.remove(at);
+        match (request, packet) {
+            (Request::Subscribe { subscription, filters }, PacketType::SubAck) => {
+                Ok(Some((subscription, filters)))
+            }
+            (Request::Unsubscribe { subscription, filters }, PacketType::UnsubAck) => {
+                Ok(Some((subscription, filters.len())))
+            }
+            (request, _) => {
+                // The connection ends, and the request is made again on the next one.
+                unanswered.push((id, request));
+                Err(mismatch)
+            }
         }
     }
 

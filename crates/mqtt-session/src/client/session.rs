@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use mqtt_codec::{PropertyBuf, QoS};
+use mqtt_codec::{PacketId, PropertyBuf, QoS};
 
 use super::config::{ClientConfig, FirstConnection};
 use super::deliveries::Deliveries;
@@ -22,8 +22,9 @@ pub(super) struct Session {
     pub(super) is_held: bool,
     /// Whether the application vouched for state that this client has not seen.
     pub(super) is_vouched_for: bool,
-    /// Exchanges that this side began.
-    pub(super) exchanges: Outgoing<Item>,
+    /// Exchanges that this side began:
+    /// messages by their slot in the outbox, requests as [`Session::REQUEST`].
+    pub(super) exchanges: Outgoing<u32>,
     /// Exchanges that the server began.
     pub(super) incoming: Incoming,
     pub(super) qos1: Deliveries,
@@ -32,18 +33,14 @@ pub(super) struct Session {
     pub(super) subscriptions: Subscriptions,
     /// SUBSCRIBEs and UNSUBSCRIBEs to be sent, in order.
     pub(super) requests: VecDeque<Request>,
-}
-
-/// What an exchange is about.
-#[derive(Debug)]
-pub(super) enum Item {
-    /// The message in this slot of the outbox.
-    Message(u32),
-    /// A SUBSCRIBE or UNSUBSCRIBE that was sent.
-    Request(Box<Request>),
+    /// Those that were sent on this connection and wait for their answer.
+    pub(super) unanswered: Vec<(PacketId, Request)>,
 }
 
 impl Session {
+    /// Stands in `exchanges` for a request, of which more is in `unanswered`.
+    pub(super) const REQUEST: u32 = u32::MAX;
+
     pub(super) fn new(config: &ClientConfig, hash_key: [u64; 2]) -> Self {
         let vouched = config.session.first == FirstConnection::Rejoin;
         Self {
@@ -57,6 +54,7 @@ impl Session {
             outbox: Outbox::new(config.max_outgoing_messages, config.max_outgoing_bytes),
             subscriptions: Subscriptions::new(hash_key),
             requests: VecDeque::new(),
+            unanswered: Vec::new(),
         }
     }
 
@@ -67,11 +65,8 @@ impl Session {
     pub(super) fn connection_ended(&mut self) -> usize {
         self.qos1.clear();
         self.qos2.suspend();
-        let unanswered =
-            self.exchanges.clear_requests().into_iter().filter_map(|item| match item {
-                Item::Request(request) => Some(*request),
-                Item::Message(_) => None,
-            });
+        let _requests = self.exchanges.clear_requests();
+        let unanswered = self.unanswered.drain(..).map(|(_, request)| request);
         let waiting = self.requests.drain(..);
         let kept = unanswered.chain(waiting).filter(Request::is_unsubscribe).collect();
         self.requests = kept;
@@ -83,13 +78,12 @@ impl Session {
     pub(super) fn end(&mut self, events: &mut VecDeque<ClientEvent>) {
         self.is_held = false;
         self.is_vouched_for = false;
-        for item in self.exchanges.clear() {
-            if let Item::Message(slot) = item {
-                let id = self.outbox.id(slot);
-                self.outbox.release(slot);
-                let outcome = PublishOutcome::SessionLost;
-                events.push_back(ClientEvent::Published { id, outcome });
-            }
+        // No request is among them: those went with their connection.
+        for slot in self.exchanges.clear() {
+            let id = self.outbox.id(slot);
+            self.outbox.release(slot);
+            let outcome = PublishOutcome::SessionLost;
+            events.push_back(ClientEvent::Published { id, outcome });
         }
         self.incoming.clear();
         self.qos1.clear();

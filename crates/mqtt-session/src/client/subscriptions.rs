@@ -62,14 +62,12 @@ impl Matches {
         }
     }
 
-    fn from_found(found: &mut Vec<SubscriptionKey>) -> Self {
-        let matches = match found.as_slice() {
+    fn new(found: &[SubscriptionKey]) -> Self {
+        Self(match found {
             [] => Found::None,
             [key] => Found::One(*key),
             keys => Found::Many(keys.into()),
-        };
-        found.clear();
-        Self(matches)
+        })
     }
 }
 
@@ -82,9 +80,9 @@ pub(super) struct Subscriptions {
     free_filters: Vec<u32>,
     /// The filters without `$share/name/`, for messages that carry no identifier.
     index: SubscriptionIndex<u32, ()>,
-    /// The filters that were subscribed to under identifier `n` stand at `n - 1`.
-    by_identifier: Vec<Vec<u32>>,
-    /// Collects matches while a message is routed; empty otherwise.
+    /// Subscription Identifier `n` stands at `n - 1`.
+    by_identifier: Vec<Identifier>,
+    /// Collects matches while a message is routed.
     found: Vec<SubscriptionKey>,
     /// The sum of all holders of filters.
     held: usize,
@@ -122,11 +120,27 @@ impl Subscription {
     }
 }
 
+/// A Subscription Identifier that was given to the server in this session.
+#[derive(Debug, Default)]
+struct Identifier {
+    /// The filters that were subscribed to under it and that somebody holds.
+    filters: Vec<u32>,
+    /// Whether it was given before, for other filters: a message that was on its way since then
+    /// may still carry it.
+    is_reused: bool,
+}
+
+/// From so many identifiers on, those that stand for nothing any more are given again.
+const IDENTIFIERS: usize = 4096;
+
 /// A Topic Filter with at least one holder.
 #[derive(Debug)]
 struct Filter {
     /// The whole text, with `$share/name/`; empty for a free place.
     text: Box<str>,
+    /// Where the part begins that is compared with topics.
+    plain_at: usize,
+    has_wildcards: bool,
     holders: Vec<SubscriptionKey>,
     /// The identifiers that the server may send for it, newest last; more than one only while a
     /// SUBSCRIBE that changes it is under way.
@@ -136,6 +150,14 @@ struct Filter {
 impl Filter {
     fn parsed(&self) -> Option<TopicFilter<'_>> {
         TopicFilter::new(&self.text).ok()
+    }
+
+    fn matches(&self, topic: TopicName<'_>) -> bool {
+        if self.has_wildcards {
+            self.parsed().is_some_and(|parsed| parsed.matches(topic))
+        } else {
+            self.text.get(self.plain_at..) == Some(topic.as_str())
+        }
     }
 }
 
@@ -255,19 +277,24 @@ impl Subscriptions {
         if !with_identifier {
             return None;
         }
-        // The lowest free one: clients with few subscriptions use the same few identifiers, which
-        // lets a server share encoded packets among them.
-        let at = self.by_identifier.iter().position(Vec::is_empty).unwrap_or_else(|| {
-            self.by_identifier.push(Vec::new());
-            self.by_identifier.len() - 1
-        });
+        // Counted from 1: clients with few subscriptions use the same few identifiers, which lets
+        // a server share encoded packets among them.
+        let count = self.by_identifier.len();
+        let spent = (count >= IDENTIFIERS)
+            .then(|| self.by_identifier.iter().position(|spent| spent.filters.is_empty()))
+            .flatten();
+        let at = spent.unwrap_or(count);
+        match self.by_identifier.get_mut(at) {
+            Some(spent) => spent.is_reused = true,
+            None => self.by_identifier.push(Identifier::default()),
+        }
         let identifier = u32::try_from(at + 1).ok().and_then(SubscriptionId::new)?;
         for number in numbers {
             if let Some(filter) = self.filters.get_mut(number as usize)
-                && let Some(filters) = self.by_identifier.get_mut(at)
+                && let Some(place) = self.by_identifier.get_mut(at)
             {
                 filter.identifiers.push(identifier);
-                filters.push(number);
+                place.filters.push(number);
             }
         }
         Some(identifier)
@@ -327,39 +354,47 @@ impl Subscriptions {
         }
     }
 
-    /// Whether an identifier was never given to the server in this session.
-    pub(super) fn is_foreign(&self, identifier: SubscriptionId) -> bool {
-        identifier.get() as usize > self.by_identifier.len()
-    }
-
     /// The subscriptions that a message is for.
+    ///
+    /// # Errors
+    ///
+    /// An identifier that was never given to the server in this session. With `is_vouched_for` the
+    /// server may hold subscriptions of an earlier run, and any identifier may come.
     pub(super) fn route(
         &mut self,
         topic: TopicName<'_>,
         identifiers: impl Iterator<Item = SubscriptionId>,
-    ) -> Matches {
-        let mut found = core::mem::take(&mut self.found);
+        is_vouched_for: bool,
+    ) -> Result<Matches, SubscriptionId> {
+        self.found.clear();
         for identifier in identifiers {
-            let at = identifier.get() as usize - 1;
-            for &number in self.by_identifier.get(at).map_or(&[][..], Vec::as_slice) {
+            let Some(place) = self.by_identifier.get(identifier.get() as usize - 1) else {
+                if is_vouched_for {
+                    continue;
+                }
+                return Err(identifier);
+            };
+            // An identifier that has only ever meant one filter says all there is to know. Comparing
+            // with a filter that has no wildcards costs nothing, so that is done.
+            let is_enough = place.filters.len() == 1 && !place.is_reused && !is_vouched_for;
+            for &number in &place.filters {
                 if let Some(filter) = self.filters.get(number as usize)
-                    && filter.parsed().is_some_and(|parsed| parsed.matches(topic))
+                    && (is_enough && filter.has_wildcards || filter.matches(topic))
                 {
-                    add(&mut found, &filter.holders);
+                    add(&mut self.found, &filter.holders);
                 }
             }
         }
-        if found.is_empty() && self.held > 0 {
+        if self.found.is_empty() && self.held > 0 {
+            let (found, filters) = (&mut self.found, &self.filters);
             self.index.for_each_match(topic.as_str(), |_, number, ()| {
-                if let Some(filter) = self.filters.get(number as usize) {
-                    add(&mut found, &filter.holders);
+                if let Some(filter) = filters.get(number as usize) {
+                    add(found, &filter.holders);
                 }
             });
-            found.sort_unstable();
+            self.found.sort_unstable();
         }
-        let matches = Matches::from_found(&mut found);
-        self.found = found;
-        matches
+        Ok(Matches::new(&self.found))
     }
 
     fn filter_numbers(&self, key: SubscriptionKey) -> Vec<u32> {
@@ -375,6 +410,8 @@ impl Subscriptions {
         }
         let new = Filter {
             text: filter.as_str().into(),
+            plain_at: filter.as_str().len() - filter.filter().len(),
+            has_wildcards: filter.has_wildcards(),
             holders: Vec::with_capacity(1),
             identifiers: Vec::new(),
         };
@@ -436,8 +473,8 @@ fn add(found: &mut Vec<SubscriptionKey>, holders: &[SubscriptionKey]) {
 }
 
 /// An identifier no longer stands for a filter.
-fn forget(by_identifier: &mut [Vec<u32>], identifier: SubscriptionId, number: u32) {
-    if let Some(filters) = by_identifier.get_mut(identifier.get() as usize - 1) {
-        filters.retain(|filter| *filter != number);
+fn forget(by_identifier: &mut [Identifier], identifier: SubscriptionId, number: u32) {
+    if let Some(place) = by_identifier.get_mut(identifier.get() as usize - 1) {
+        place.filters.retain(|filter| *filter != number);
     }
 }

@@ -4,8 +4,8 @@ use core::mem;
 use std::collections::VecDeque;
 
 use mqtt_codec::{
-    EncodeError, Forward, PacketId, Properties, PropertyBuf, PropertyId, PubRel, PubRelReason,
-    Publish, PublishQos, QoS, SubscriptionOptions, TopicFilter, TopicName, Unsubscribe,
+    EncodeError, PacketId, Properties, PropertyBuf, PubRel, PubRelReason, QoS, SubscriptionOptions,
+    TopicFilter, Unsubscribe,
 };
 
 use super::Client;
@@ -13,9 +13,10 @@ use super::error::{ClientCloseCause, PublishError, ServerLimit, Unsent};
 use super::event::{ClientEvent, PublishOutcome};
 use super::link::{Link, Open};
 use super::negotiated::Negotiated;
-use super::outbox::{Publication, PublishId};
+use super::outbox::PublishId;
+use super::publication::Publication;
 use super::requests::{self, Request};
-use super::session::{Item, Session};
+use super::session::Session;
 use super::statistics::ClientStatistics;
 use super::subscriptions::SubscriptionKey;
 use crate::exchange::{OutgoingAlias, Resend};
@@ -39,34 +40,41 @@ impl Client {
         publication: Publication<'_>,
     ) -> Result<Option<PublishId>, Unsent> {
         let now = self.advance(now);
-        match self.check_publication(&publication) {
-            Ok(()) => {
-                let qos = publication.qos;
-                let id = self.session.outbox.push(now, publication);
-                Ok((qos != QoS::AtMostOnce).then_some(id))
+        let maximum = match self.check_publication(&publication) {
+            Ok(maximum) => maximum,
+            Err(error) => return Err(Unsent { payload: publication.payload, error }),
+        };
+        let qos = publication.qos;
+        match self.session.outbox.push(now, publication, maximum) {
+            Ok(id) => Ok((qos != QoS::AtMostOnce).then_some(id)),
+            Err((publication, error)) => {
+                let error = PublishError::NotAllowed(too_large(error, maximum));
+                Err(Unsent { payload: publication.payload, error })
             }
-            Err(error) => Err(Unsent { payload: publication.payload, error }),
         }
     }
 
-    fn check_publication(&self, publication: &Publication<'_>) -> Result<(), PublishError> {
-        match &self.link {
-            Link::Open(open) if open.leaving.is_none() => allows(&open.negotiated, publication)?,
-            Link::Connecting(_) => {}
+    /// Whether a message may be published now, and how large its packet may be.
+    fn check_publication(&self, publication: &Publication<'_>) -> Result<u32, PublishError> {
+        let maximum = match &self.link {
+            Link::Open(open) if open.leaving.is_none() => {
+                allows(&open.negotiated, publication.qos, publication.retain)?;
+                open.negotiated.maximum_packet_size
+            }
+            Link::Connecting(_) => u32::MAX,
             Link::Idle | Link::Open(_) | Link::Closing(_) => {
                 return Err(PublishError::NotConnected);
             }
-        }
-        // [MQTT-3.3.4-6]
+        };
         if !publication.properties.is_empty()
-            && let Some(id) = publication.properties.ids().find(|id| !is_for_publish(*id))
+            && let Some(id) = publication.foreign_property()
         {
             return Err(PublishError::PropertyNotAllowed(id));
         }
         if !self.session.outbox.has_room_for(publication.size()) {
             return Err(PublishError::Full);
         }
-        Ok(())
+        Ok(maximum)
     }
 
     /// Appends what is to be sent to `out`, until about `budget` bytes are appended or nothing more
@@ -115,9 +123,11 @@ impl Client {
         if out.len() > before {
             open.keep_alive.on_sent(now);
         }
-        let is_settled = self.session.is_settled();
         if is_all
-            && open.leaving.as_ref().is_some_and(|left| is_settled || left.deadline <= now)
+            && open
+                .leaving
+                .as_ref()
+                .is_some_and(|left| left.deadline <= now || self.session.is_settled())
             && let Some(leaving) = open.leaving.take()
         {
             self.close_with(now, leaving.disconnect, ClientCloseCause::Disconnected);
@@ -157,16 +167,15 @@ impl Sender<'_> {
             match self.session.exchanges.next_resend() {
                 None => return,
                 Some(Resend::PubRel(id)) => self.pubrel(id),
-                Some(Resend::Publish(id, qos, Item::Message(slot))) => {
+                Some(Resend::Publish(id, qos, slot)) => {
                     let slot = *slot;
                     // [MQTT-3.3.1-1]: with DUP. An expiry that ended since it was first sent
                     // changes nothing [MQTT-4.3.3-7].
-                    if let Err(error) = self.encode(slot, publish_qos(qos, id, true)) {
+                    if let Err(error) = self.send(slot, Some(id), true) {
                         self.abandon(id, qos);
                         self.end(slot, PublishOutcome::NotAllowed(error));
                     }
                 }
-                Some(Resend::Publish(_, _, Item::Request(_))) => {}
             }
         }
     }
@@ -203,12 +212,11 @@ impl Sender<'_> {
         if subscriptions.get(subscription).is_none() {
             return;
         }
+        let Some(id) = self.session.exchanges.request(Session::REQUEST) else { return };
         let identifier = subscriptions.subscribing(subscription, with_identifier);
         let wanted: Vec<(TopicFilter<'_>, SubscriptionOptions)> =
             subscriptions.wanted(subscription).collect();
         let filters = wanted.len();
-        let request = Item::Request(Box::new(Request::Subscribe { subscription, filters }));
-        let Some(id) = self.session.exchanges.request(request) else { return };
         let properties = subscriptions
             .get(subscription)
             .map_or_else(PropertyBuf::new, |subscription| subscription.properties(identifier));
@@ -217,25 +225,30 @@ impl Sender<'_> {
             let properties = properties.as_properties();
             self.out.append(|bytes| requests::encode(negotiated, id, properties, &wanted, bytes))
         });
-        if let Err(error) = sent {
-            // It was made before this server's limits were known.
-            let _request = self.session.exchanges.on_reply(id);
-            let _orphans = self.session.subscriptions.remove(subscription);
-            self.events.push_back(ClientEvent::SubscribeFailed { subscription, error });
+        match sent {
+            Ok(()) => {
+                let request = Request::Subscribe { subscription, filters };
+                self.session.unanswered.push((id, request));
+            }
+            Err(error) => {
+                // It was made before this server's limits were known.
+                let _request = self.session.exchanges.on_reply(id);
+                let _orphans = self.session.subscriptions.remove(subscription);
+                self.events.push_back(ClientEvent::SubscribeFailed { subscription, error });
+            }
         }
     }
 
     fn unsubscribe(&mut self, subscription: SubscriptionKey, filters: Vec<Box<str>>) {
-        let request = Item::Request(Box::new(Request::Unsubscribe { subscription, filters }));
-        let Some(id) = self.session.exchanges.request(request) else { return };
-        let Some(Item::Request(request)) = self.session.exchanges.item(id) else { return };
-        let Request::Unsubscribe { filters, .. } = &**request else { return };
-        let filters: Vec<TopicFilter<'_>> =
+        let Some(id) = self.session.exchanges.request(Session::REQUEST) else { return };
+        let parsed: Vec<TopicFilter<'_>> =
             filters.iter().filter_map(|filter| TopicFilter::new(filter).ok()).collect();
         let maximum = self.open.negotiated.maximum_packet_size;
-        let sent = Unsubscribe::new(id, Properties::EMPTY, &filters)
+        let sent = Unsubscribe::new(id, Properties::EMPTY, &parsed)
             .and_then(|packet| self.out.append(|bytes| packet.encode(bytes, maximum)));
-        if sent.is_err() {
+        if sent.is_ok() {
+            self.session.unanswered.push((id, Request::Unsubscribe { subscription, filters }));
+        } else {
             // The server took the larger SUBSCRIBE on an earlier connection and takes less now:
             // it goes on sending, and the messages match no subscription.
             let _request = self.session.exchanges.on_reply(id);
@@ -265,66 +278,42 @@ impl Sender<'_> {
             return;
         }
         // What was accepted while the connection was being made meets the server's limits here.
-        if let Err(error) = allows_kind(&self.open.negotiated, qos, message.retain) {
+        if let Err(error) = allows(&self.open.negotiated, qos, message.retain) {
             self.end(slot, PublishOutcome::NotAllowed(error));
             return;
         }
-        let id = self.session.exchanges.send(qos, Item::Message(slot));
-        let Some(publish_qos) = id.map_or_else(
-            || (qos == QoS::AtMostOnce).then_some(PublishQos::AtMostOnce),
-            |id| Some(publish_qos(qos, id, false)),
-        ) else {
-            return;
-        };
-        match (self.encode(slot, publish_qos), id) {
-            (Ok(()), Some(_)) => {}
-            (Ok(()), None) => self.session.outbox.release(slot),
-            (Err(error), id) => {
-                if let Some(id) = id {
-                    self.abandon(id, qos);
-                }
-                self.end(slot, PublishOutcome::NotAllowed(error));
+        if qos == QoS::AtMostOnce {
+            match self.send(slot, None, false) {
+                Ok(()) => self.session.outbox.release(slot),
+                Err(error) => self.end(slot, PublishOutcome::NotAllowed(error)),
             }
+        } else if let Some(id) = self.session.exchanges.send(qos, slot)
+            && let Err(error) = self.send(slot, Some(id), false)
+        {
+            self.abandon(id, qos);
+            self.end(slot, PublishOutcome::NotAllowed(error));
         }
     }
 
     /// Appends the PUBLISH of a message.
-    fn encode(&mut self, slot: u32, qos: PublishQos) -> Result<(), ServerLimit> {
+    fn send(&mut self, slot: u32, id: Option<PacketId>, dup: bool) -> Result<(), ServerLimit> {
         let Some(message) = self.session.outbox.get(slot) else { return Ok(()) };
-        let Ok(topic) = TopicName::new(&message.topic) else { return Ok(()) };
+        let aliases = &mut self.open.outgoing_aliases;
         // [MQTT-3.2.2-17] [MQTT-3.2.2-18] [MQTT-3.3.2-9]
-        let alias = self.open.outgoing_aliases.assign(&message.topic);
-        let (topic, topic_alias) = match alias {
-            OutgoingAlias::None => (Some(topic), None),
-            OutgoingAlias::Set(alias) => (Some(topic), Some(alias)),
-            OutgoingAlias::Known(alias) => (None, Some(alias)),
-        };
-        let header = Forward {
-            qos,
-            retain: message.retain,
-            topic,
-            topic_alias,
-            // A message that has been sent lives on, though for no whole second any more.
-            message_expiry_interval: message.expiry(self.now).map(|seconds| seconds.max(1)),
-            subscription_ids: &[],
-            forwardable: &message.properties,
-            payload_len: message.payload.len(),
+        let alias = if aliases.is_enabled() {
+            aliases.assign(message.topic())
+        } else {
+            OutgoingAlias::None
         };
         // [MQTT-3.2.2-15]
         let maximum = self.open.negotiated.maximum_packet_size;
-        match self.out.append(|bytes| header.encode_header(bytes, maximum)) {
-            Ok(()) => {
-                self.out.append_payload(&message.payload);
-                Ok(())
+        let sent = message.send(self.now, id, dup, alias, maximum, self.out);
+        sent.map_err(|error| {
+            if let OutgoingAlias::Set(alias) = alias {
+                self.open.outgoing_aliases.withdraw(alias);
             }
-            Err(error) => {
-                if let OutgoingAlias::Set(alias) = alias {
-                    self.open.outgoing_aliases.withdraw(alias);
-                }
-                let size = if let EncodeError::TooLarge { size, .. } = error { size } else { 0 };
-                Err(ServerLimit::MaximumPacketSize { size, maximum })
-            }
-        }
+            too_large(error, maximum)
+        })
     }
 
     /// An exchange ends without the server: its packet could not be sent.
@@ -351,34 +340,8 @@ impl Sender<'_> {
     }
 }
 
-/// Whether the server takes the message.
-fn allows(negotiated: &Negotiated, publication: &Publication<'_>) -> Result<(), ServerLimit> {
-    allows_kind(negotiated, publication.qos, publication.retain)?;
-    let maximum = negotiated.maximum_packet_size;
-    // The fixed header, three length fields and the packet identifier take no more than this.
-    if publication.size().saturating_add(16) <= maximum as usize {
-        return Ok(());
-    }
-    let qos = publish_qos(publication.qos, PacketId::MIN, false);
-    let header = Publish {
-        qos,
-        retain: publication.retain,
-        topic: Some(publication.topic),
-        properties: publication.properties,
-        payload: &[],
-    };
-    match header.encode_header(publication.payload.len(), &mut Vec::new(), maximum) {
-        // [MQTT-3.2.2-15]
-        Err(EncodeError::TooLarge { size, limit }) => {
-            Err(ServerLimit::MaximumPacketSize { size, maximum: limit })
-        }
-        // Properties that do not belong there are told apart from limits of the server.
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
 /// Whether the server takes messages of this QoS and with this RETAIN flag.
-fn allows_kind(negotiated: &Negotiated, qos: QoS, retain: bool) -> Result<(), ServerLimit> {
+fn allows(negotiated: &Negotiated, qos: QoS, retain: bool) -> Result<(), ServerLimit> {
     // [MQTT-3.2.2-11]
     if qos > negotiated.maximum_qos {
         return Err(ServerLimit::MaximumQos { maximum: negotiated.maximum_qos });
@@ -390,23 +353,13 @@ fn allows_kind(negotiated: &Negotiated, qos: QoS, retain: bool) -> Result<(), Se
     Ok(())
 }
 
-/// Whether an application may set this property in PUBLISH.
-const fn is_for_publish(id: PropertyId) -> bool {
-    matches!(
-        id,
-        PropertyId::PayloadFormatIndicator
-            | PropertyId::MessageExpiryInterval
-            | PropertyId::ContentType
-            | PropertyId::ResponseTopic
-            | PropertyId::CorrelationData
-            | PropertyId::UserProperty
-    )
-}
-
-fn publish_qos(qos: QoS, id: PacketId, dup: bool) -> PublishQos {
-    match qos {
-        QoS::AtMostOnce => PublishQos::AtMostOnce,
-        QoS::AtLeastOnce => PublishQos::AtLeastOnce { id, dup },
-        QoS::ExactlyOnce => PublishQos::ExactlyOnce { id, dup },
+/// A PUBLISH cannot be encoded: its parts are checked before, so it can only be too large.
+#[cold]
+fn too_large(error: EncodeError, maximum: u32) -> ServerLimit {
+    match error {
+        EncodeError::TooLarge { size, limit } => {
+            ServerLimit::MaximumPacketSize { size, maximum: limit }
+        }
+        _ => ServerLimit::MaximumPacketSize { size: 0, maximum },
     }
 }

@@ -174,6 +174,22 @@ fn messages_without_a_usable_identifier_go_to_every_filter_that_matches() {
     assert_eq!(script.routed("a/x", &[2]), [0], "already under way when it ended");
 }
 
+#[test]
+fn identifiers_that_had_to_be_given_twice_are_checked_against_the_filter() {
+    let mut script = Script::open(resuming());
+    for _ in 0..4096 {
+        let key = script.subscribed(&["old/+"]);
+        script.client.unsubscribe(key);
+        let sent = script.sent();
+        let number = sent[0].split(' ').nth(1).unwrap().parse().unwrap();
+        script.unsuback(number, &[UnsubAckReason::Success]);
+        script.events();
+    }
+    let key = script.subscribed(&["new/+"]);
+    assert_eq!(script.routed("new/x", &[1]), [key.slot()], "the first one is given again");
+    assert_eq!(script.routed("old/x", &[1]), [] as [usize; 0], "as one from before");
+}
+
 /// Proves: [MQTT-3.10.3-1], [MQTT-3.10.3-2]
 #[test]
 fn a_filter_is_unsubscribed_from_when_its_last_holder_goes() {
@@ -182,7 +198,7 @@ fn a_filter_is_unsubscribed_from_when_its_last_holder_goes() {
     let second = script.subscribed(&["b", "c"]);
     script.client.unsubscribe(first);
     assert_eq!(script.sent(), ["UNSUBSCRIBE 1 a"]);
-    assert_eq!(script.routed("b", &[2]), [second.slot()]);
+    assert_eq!(script.routed("b", &[3]), [second.slot()]);
     script.unsuback(1, &[UnsubAckReason::Success]);
     assert_eq!(script.events(), ["unsubscribed [0] [Success]"]);
     script.client.unsubscribe(second);
@@ -245,7 +261,7 @@ fn requests_that_were_not_answered_are_made_again_on_the_next_connection() {
     assert_eq!(script.sent(), ["UNSUBSCRIBE 1 a", "SUBSCRIBE 2 b:02 {Subscription Identifier: 2}"]);
     script.suback(2, &[GRANTED]);
     assert_eq!(script.events(), ["subscribed [0] [GrantedQos2]"]);
-    assert_eq!(script.routed("b", &[2]), [second.slot()]);
+    assert_eq!(script.routed("b", &[3]), [second.slot()]);
 }
 
 #[test]

@@ -1,0 +1,277 @@
+//! A message of the application: as it is given, and as it waits to be sent.
+
+use core::fmt;
+
+use bytes::Bytes;
+use mqtt_codec::{
+    EncodeError, Forward, PacketId, Properties, PropertyId, PubAckReason, PublishQos, QoS,
+    TopicName,
+};
+
+use crate::exchange::OutgoingAlias;
+use crate::{Time, TransmitBuf};
+
+/// An application message to publish.
+///
+/// The properties may be those of a PUBLISH that a client may set: not a Topic Alias, which the
+/// client chooses itself, and no Subscription Identifier [MQTT-3.3.4-6].
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Publication<'a> {
+    /// Where it is published to.
+    pub topic: TopicName<'a>,
+    /// What it says; shared, not copied, from 8 KiB up.
+    pub payload: Bytes,
+    /// How surely it is delivered to the server.
+    pub qos: QoS,
+    /// Whether the server keeps it for later subscribers.
+    pub retain: bool,
+    /// Its properties. A Message Expiry Interval counts down while the message waits to be sent.
+    pub properties: Properties<'a>,
+}
+
+impl<'a> Publication<'a> {
+    /// A message at QoS 0, not retained, without properties; change the fields as needed.
+    pub fn new(topic: TopicName<'a>, payload: impl Into<Bytes>) -> Self {
+        Self {
+            topic,
+            payload: payload.into(),
+            qos: QoS::AtMostOnce,
+            retain: false,
+            properties: Properties::EMPTY,
+        }
+    }
+
+    /// Bytes of topic, properties and payload.
+    pub(super) fn size(&self) -> usize {
+        self.topic.as_str().len() + self.properties.as_bytes().len() + self.payload.len()
+    }
+
+    /// A property that is not for an application to set.
+    pub(super) fn foreign_property(&self) -> Option<PropertyId> {
+        self.properties.ids().find(|&id| {
+            // [MQTT-3.3.4-6]
+            !matches!(
+                id,
+                PropertyId::PayloadFormatIndicator
+                    | PropertyId::MessageExpiryInterval
+                    | PropertyId::ContentType
+                    | PropertyId::ResponseTopic
+                    | PropertyId::CorrelationData
+                    | PropertyId::UserProperty
+            )
+        })
+    }
+}
+
+impl fmt::Debug for Publication<'_> {
+    /// Tells the payload's length, never what is in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publication")
+            .field("topic", &self.topic)
+            .field("payload_len", &self.payload.len())
+            .field("qos", &self.qos)
+            .field("retain", &self.retain)
+            .field("properties", &self.properties)
+            .finish()
+    }
+}
+
+/// The DUP flag in the first byte of PUBLISH.
+const DUP: u8 = 0b1000;
+
+/// A header buffer larger than this is not kept for the next message.
+const SPARE_BYTES: usize = 1024;
+
+/// A message that waits to be sent or acknowledged.
+///
+/// Its header is encoded when it is accepted: what is not known by then, the packet identifier and
+/// DUP, stands at fixed places and is filled in on the way out. Only a Message Expiry Interval,
+/// which counts down, and topic aliases need it encoded anew.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// Everything up to the payload.
+    header: Vec<u8>,
+    /// Where the topic begins in there.
+    topic_at: u8,
+    topic_len: u16,
+    /// How long the properties at the end of the header are, without the Message Expiry Interval.
+    properties_len: u32,
+    payload: Bytes,
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    /// When its Message Expiry Interval ends.
+    expires_at: Option<Time>,
+    /// The reason of its PUBREC, for when PUBCOMP has come.
+    pub(super) recorded: PubAckReason,
+}
+
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self {
+            header: Vec::new(),
+            topic_at: 0,
+            topic_len: 0,
+            properties_len: 0,
+            payload: Bytes::new(),
+            qos: QoS::AtMostOnce,
+            retain: false,
+            expires_at: None,
+            recorded: PubAckReason::Success,
+        }
+    }
+}
+
+impl Outgoing {
+    /// Takes a message over, if its PUBLISH is not larger than `maximum`; otherwise nothing has
+    /// changed, and the publication is given back.
+    pub(super) fn accept<'a>(
+        &mut self,
+        now: Time,
+        publication: Publication<'a>,
+        maximum: u32,
+    ) -> Result<(), (Publication<'a>, EncodeError)> {
+        let expiry = publication.properties.message_expiry_interval();
+        let mut forwardable = Vec::new();
+        let properties = if expiry.is_some() {
+            publication.properties.copy_forwardable(&mut forwardable);
+            &forwardable
+        } else {
+            publication.properties.as_bytes()
+        };
+        let header = Forward {
+            qos: publish_qos(publication.qos, PacketId::MIN, false),
+            retain: publication.retain,
+            topic: Some(publication.topic),
+            topic_alias: None,
+            message_expiry_interval: expiry,
+            subscription_ids: &[],
+            forwardable: properties,
+            payload_len: publication.payload.len(),
+        };
+        self.header.clear();
+        if let Err(error) = header.encode_header(&mut self.header, maximum) {
+            return Err((publication, error));
+        }
+        // Behind the type come up to four bytes of Remaining Length, of which the last is below
+        // 0x80, and two of the topic's length. Neither number is cut off: a topic has at most
+        // 65,535 bytes, and a packet 268,435,460.
+        let length = self.header.iter().skip(1).take_while(|byte| **byte >= 0x80).count() + 1;
+        self.topic_at = 1 + length as u8 + 2;
+        self.topic_len = publication.topic.as_str().len() as u16;
+        self.properties_len = properties.len() as u32;
+        self.payload = publication.payload;
+        self.qos = publication.qos;
+        self.retain = publication.retain;
+        self.expires_at = expiry.map(|seconds| now.plus_secs(seconds));
+        self.recorded = PubAckReason::Success;
+        Ok(())
+    }
+
+    /// Appends the PUBLISH, if it is not larger than `maximum`.
+    pub(super) fn send(
+        &self,
+        now: Time,
+        id: Option<PacketId>,
+        dup: bool,
+        alias: OutgoingAlias,
+        maximum: u32,
+        out: &mut TransmitBuf,
+    ) -> Result<(), EncodeError> {
+        if self.expires_at.is_some() || alias != OutgoingAlias::None {
+            self.encode(now, id, dup, alias, maximum, out)?;
+        } else {
+            let size = self.size() as u64;
+            if size > maximum.into() {
+                return Err(EncodeError::TooLarge { size, limit: maximum });
+            }
+            let id_at = usize::from(self.topic_at) + usize::from(self.topic_len);
+            out.append(|bytes| {
+                let start = bytes.len();
+                bytes.extend_from_slice(&self.header);
+                let Some(packet) = bytes.get_mut(start..) else { return };
+                if dup && let Some(first) = packet.first_mut() {
+                    *first |= DUP;
+                }
+                if let Some(id) = id
+                    && let Some(place) = packet.get_mut(id_at..id_at + 2)
+                {
+                    place.copy_from_slice(&id.get().to_be_bytes());
+                }
+            });
+        }
+        out.append_payload(&self.payload);
+        Ok(())
+    }
+
+    /// Appends the header, encoded anew.
+    fn encode(
+        &self,
+        now: Time,
+        id: Option<PacketId>,
+        dup: bool,
+        alias: OutgoingAlias,
+        maximum: u32,
+        out: &mut TransmitBuf,
+    ) -> Result<(), EncodeError> {
+        let topic = Some(TopicName::new(self.topic())?);
+        let (topic, topic_alias) = match alias {
+            OutgoingAlias::None => (topic, None),
+            OutgoingAlias::Set(alias) => (topic, Some(alias)),
+            OutgoingAlias::Known(alias) => (None, Some(alias)),
+        };
+        let properties = self.header.len().saturating_sub(self.properties_len as usize);
+        let header = Forward {
+            qos: id.map_or(PublishQos::AtMostOnce, |id| publish_qos(self.qos, id, dup)),
+            retain: self.retain,
+            topic,
+            topic_alias,
+            // A message that has been sent lives on, though for no whole second any more.
+            message_expiry_interval: self.expiry(now).map(|seconds| seconds.max(1)),
+            subscription_ids: &[],
+            forwardable: self.header.get(properties..).unwrap_or_default(),
+            payload_len: self.payload.len(),
+        };
+        out.append(|bytes| header.encode_header(bytes, maximum))
+    }
+
+    /// Where it is published to.
+    pub(super) fn topic(&self) -> &str {
+        let start = usize::from(self.topic_at);
+        let topic = self.header.get(start..start + usize::from(self.topic_len));
+        // It was a Topic Name when the message was accepted.
+        str::from_utf8(topic.unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// Seconds until the message expires, rounded up; `Some(0)` once it has expired.
+    pub(super) fn expiry(&self, now: Time) -> Option<u32> {
+        self.expires_at.map(|at| now.secs_until(at))
+    }
+
+    /// Bytes that it holds.
+    pub(super) fn size(&self) -> usize {
+        self.header.len() + self.payload.len()
+    }
+
+    /// Frees the payload of a message that will not be sent again.
+    pub(super) fn release_payload(&mut self) {
+        self.payload = Bytes::new();
+    }
+
+    /// Forgets the message and keeps its memory for another one.
+    pub(super) fn clear(&mut self) {
+        self.payload = Bytes::new();
+        self.header.clear();
+        if self.header.capacity() > SPARE_BYTES {
+            self.header = Vec::new();
+        }
+    }
+}
+
+fn publish_qos(qos: QoS, id: PacketId, dup: bool) -> PublishQos {
+    match qos {
+        QoS::AtMostOnce => PublishQos::AtMostOnce,
+        QoS::AtLeastOnce => PublishQos::AtLeastOnce { id, dup },
+        QoS::ExactlyOnce => PublishQos::ExactlyOnce { id, dup },
+    }
+}
