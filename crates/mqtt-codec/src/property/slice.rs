@@ -280,9 +280,9 @@ impl<'a> Properties<'a> {
         self.flag(PropertyId::SharedSubscriptionAvailable)
     }
 
-    /// Appends the properties that a server passes on with a message as they came: all but the
-    /// Message Expiry Interval, which counts down, and Subscription Identifiers and the Topic
-    /// Alias, which belong to one connection. The order stays.
+    /// Appends the properties that a server passes on with a message or will as they came: all but
+    /// the Message Expiry Interval, which counts down, Subscription Identifiers and the Topic
+    /// Alias, which belong to one connection, and the Will Delay Interval. The order stays.
     /// [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18]
     /// [MQTT-3.3.2-20]
     ///

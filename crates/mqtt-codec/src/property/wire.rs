@@ -16,12 +16,14 @@ impl PropertySet {
     pub(crate) const EMPTY: Self = Self(0);
     /// Bit 0: more than one Subscription Identifier.
     pub(crate) const REPEATED: Self = Self(1);
-    /// What a server may not pass on as it came: it counts down the expiry, and aliases and
-    /// Subscription Identifiers belong to one connection. [MQTT-3.3.2-6] [MQTT-3.3.2-7]
+    /// What a server may not pass on as it came: it counts down the expiry, aliases and
+    /// Subscription Identifiers belong to one connection, and the delay of a will is over when it
+    /// is published. [MQTT-3.3.2-6] [MQTT-3.3.2-7]
     pub(crate) const NOT_FORWARDED: Self = Self::EMPTY
         .with(PropertyId::MessageExpiryInterval)
         .with(PropertyId::SubscriptionIdentifier)
-        .with(PropertyId::TopicAlias);
+        .with(PropertyId::TopicAlias)
+        .with(PropertyId::WillDelayInterval);
 
     #[inline(always)]
     pub(crate) const fn of_byte(id: u8) -> Self {
