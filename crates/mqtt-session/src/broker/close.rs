@@ -11,20 +11,18 @@ use super::{Broker, BrokerEvent, CloseCause, ConnectionId};
 impl Broker {
     /// A DISCONNECT came [MQTT-3.14.4-3].
     pub(super) fn on_disconnect(&mut self, slot: u32, disconnect: &Disconnect<'_>) -> Handled {
-        let Some(session_slot) = self.connections.get(slot).and_then(|c| c.session) else {
-            return Ok(());
-        };
+        let Some(connection) = self.connections.get(slot) else { return Ok(()) };
+        let Some(session_slot) = connection.session else { return Ok(()) };
+        let interval = disconnect.properties.session_expiry_interval();
+        let is_raised = interval.is_some_and(|interval| interval > 0) && !connection.asked_expiry;
+        if is_raised || disconnect.properties.server_reference().is_some() {
+            return Err(DisconnectReason::ProtocolError);
+        }
         let ceiling = self.config.session_expiry_ceiling;
         if let Some(session) = self.sessions.get_mut(session_slot)
-            && let Some(interval) = disconnect.properties.session_expiry_interval()
+            && let Some(interval) = interval
         {
-            if interval > 0 && session.expiry_interval == 0 {
-                return Err(DisconnectReason::ProtocolError);
-            }
             session.expiry_interval = interval.min(ceiling);
-        }
-        if disconnect.properties.server_reference().is_some() {
-            return Err(DisconnectReason::ProtocolError);
         }
         // [MQTT-3.1.2-10]: 0x00 and no other reason deletes the will.
         if disconnect.reason == DisconnectReason::NormalDisconnection {
@@ -181,7 +179,7 @@ impl Broker {
         if let Some(expiry) = will.expiry {
             self.messages.start_expiry(will.message, self.now, expiry);
         }
-        self.publish_stored(will.message);
+        self.publish_stored(will.message, session_slot);
         self.messages.release(will.message);
     }
 }

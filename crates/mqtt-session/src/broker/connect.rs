@@ -200,6 +200,7 @@ impl Broker {
             connection.keep_alive_millis = u32::from(keep_alive) * 1500;
             connection.send_maximum = send_maximum;
             connection.problem_information = request.problem_information;
+            connection.asked_expiry = request.session_expiry_interval > 0;
             let aliases = OutgoingAliases::new(
                 request.topic_alias_maximum,
                 self.config.limits.outgoing_topic_aliases,

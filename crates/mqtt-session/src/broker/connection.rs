@@ -42,6 +42,8 @@ pub(super) struct Connection {
     pub(super) send_maximum: NonZeroU16,
     /// Whether the peer takes Reason Strings and User Properties everywhere.
     pub(super) problem_information: bool,
+    /// Whether CONNECT asked for a session that outlives the connection.
+    pub(super) asked_expiry: bool,
     pub(super) incoming_aliases: Option<Box<IncomingAliases>>,
     pub(super) outgoing_aliases: Option<Box<OutgoingAliases>>,
 }
@@ -117,6 +119,7 @@ impl Connection {
             packet_size: u32::MAX,
             send_maximum: NonZeroU16::MAX,
             problem_information: true,
+            asked_expiry: false,
             incoming_aliases: None,
             outgoing_aliases: None,
         }

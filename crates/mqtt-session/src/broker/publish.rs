@@ -176,7 +176,8 @@ impl Broker {
             self.statistics.publishes_refused += 1;
             return refusal.publish_reason();
         }
-        if publish.retain && !self.can_retain(topic, publish) {
+        let size = topic.len() + publish.properties.as_bytes().len() + publish.payload.len();
+        if publish.retain && !publish.payload.is_empty() && !self.can_retain(topic, size) {
             self.statistics.publishes_refused += 1;
             return PubAckReason::QuotaExceeded;
         }
@@ -345,19 +346,15 @@ impl Broker {
         }
     }
 
-    /// Whether there is room to retain a message; replacing or clearing one always fits if it
+    /// Whether there is room to retain a message of `size` bytes; replacing one always fits if it
     /// takes no more than before.
-    fn can_retain(&self, topic: &str, publish: &Publish<'_>) -> bool {
-        if publish.payload.is_empty() {
-            return true;
-        }
+    pub(super) fn can_retain(&self, topic: &str, size: usize) -> bool {
         let limits = &self.config.limits;
         let replaced = self.retained.get(topic).and_then(|kept| self.messages.get(kept.message));
         let fewer = replaced.map_or(0, |message| message.size());
-        let more = topic.len() + publish.properties.as_bytes().len() + publish.payload.len();
         let count = self.retained.len() + usize::from(replaced.is_none());
         count <= limits.retained_messages
-            && self.retained_bytes - fewer + more <= limits.retained_bytes
+            && self.retained_bytes - fewer + size <= limits.retained_bytes
     }
 }
 

@@ -76,8 +76,10 @@ impl Broker {
         let qos = lower(qos, subscription.options.qos);
         // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
         let retain = retain && subscription.options.retain_as_published;
+        // Numbers of routings come round again: the place is asked whose it is.
         if state.routed.0 == routing
             && let Some(target) = self.targets.get_mut(state.routed.1 as usize)
+            && target.session == session
         {
             target.qos = target.qos.max(qos);
             target.retain |= retain;
@@ -101,16 +103,17 @@ impl Broker {
         self.targets = targets;
     }
 
-    /// Publishes a message of the broker's own keeping, such as a will.
-    pub(super) fn publish_stored(&mut self, message: MessageId) {
+    /// Publishes a message that the broker kept for a session: its will.
+    pub(super) fn publish_stored(&mut self, message: MessageId, publisher: u32) {
         let Some(stored) = self.messages.get(message) else { return };
         let (qos, retain) = (stored.qos, stored.retain);
         let topic = stored.topic().to_owned();
-        self.find_targets(&topic, None, qos, retain);
-        if retain {
-            self.messages.hold(message);
+        let has_room = stored.payload_len() == 0 || self.can_retain(&topic, stored.size());
+        self.find_targets(&topic, Some(publisher), qos, retain);
+        if retain && has_room {
             self.retain(message);
-            self.messages.release(message);
+        } else if retain {
+            self.statistics.publishes_refused += 1;
         }
         self.deliver_to_targets(message);
     }
