@@ -270,6 +270,10 @@ impl Wire {
                     self.peers[peer.0].is_waiting = true;
                 }
             }
+            if self.broker.poll_timeout().is_some_and(|deadline| deadline.at <= self.now) {
+                is_at_rest = false;
+                self.broker.handle_timeout(self.now);
+            }
             if is_at_rest {
                 return;
             }
