@@ -20,20 +20,13 @@ pub(super) fn build_peers(name: &str) -> Result<PathBuf, Error> {
         return Err(Error::new("valgrind is not installed: its callgrind counts the instructions"));
     }
     let manifest = root().join("xtask/peers").join(name).join("Cargo.toml");
-    let folder = target_folder()?.join("peers");
+    let folder = super::target_folder()?.join("peers");
     run(cargo()
         .args(["build", "--quiet", "--release", "--locked", "--manifest-path"])
         .arg(manifest)
         .arg("--target-dir")
         .arg(&folder))?;
     Ok(folder.join("release"))
-}
-
-/// Cargo's target folder, wherever it was told to be: this program lies in its profile's folder.
-fn target_folder() -> Result<PathBuf, Error> {
-    let this = std::env::current_exe()?;
-    let folder = this.ancestors().nth(2).map(PathBuf::from);
-    folder.ok_or_else(|| Error::new("this program lies in no target folder"))
 }
 
 /// Instructions for a piece of work of a program that takes the number of pieces as last argument.

@@ -5,6 +5,8 @@ mod callgrind;
 mod codec;
 mod session;
 
+use std::path::PathBuf;
+
 use crate::{
     error::Error,
     process::{cargo, run as succeed},
@@ -41,6 +43,13 @@ fn again_in_release(bench: &str, args: &[String]) -> Result<(), Error> {
 /// Builds a package of the workspace in release, into this program's target folder.
 fn build_release(package: &str) -> Result<(), Error> {
     succeed(cargo().args(["build", "--quiet", "--release", "--package", package]))
+}
+
+/// Cargo's target folder, wherever it was told to be: this program lies in its profile's folder.
+fn target_folder() -> Result<PathBuf, Error> {
+    let this = std::env::current_exe()?;
+    let folder = this.ancestors().nth(2).map(PathBuf::from);
+    folder.ok_or_else(|| Error::new("this program lies in no target folder"))
 }
 
 /// The middle of the values; of two middles their mean; 0 of none.

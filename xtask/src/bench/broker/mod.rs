@@ -36,7 +36,7 @@ use crate::{
 };
 
 const USAGE: &str = "usage: cargo xtask bench broker [--row NAME,..] [--broker NAME,..] \
-                     [--rounds N] [--quick] [--json FILE] [--cores LOAD,BROKER] [--list]";
+                     [--rounds N] [--quick] [--json FILE] [--cores LOAD,BROKER] [--list] [--install]";
 
 /// More than the connections of any row.
 const OPEN_FILES: u64 = 12_000;
@@ -62,6 +62,9 @@ pub(super) fn run(args: &[String]) -> Result<(), Error> {
             println!("{:<17} {}", peer.name, if installed { "" } else { "not installed" });
         }
         return Ok(());
+    }
+    if options.install {
+        return options.peers.iter().try_for_each(|peer| process::install(peer));
     }
     if bench::is_debug_build() {
         // A load that is slower than the broker measures itself.
@@ -160,6 +163,7 @@ struct Options {
     json: Option<String>,
     cores: Cores,
     list: bool,
+    install: bool,
 }
 
 impl Options {
@@ -172,6 +176,7 @@ impl Options {
             json: None,
             cores: Cores { load: 0, broker: 1 },
             list: false,
+            install: false,
         };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -190,6 +195,7 @@ impl Options {
                 }
                 "--quick" => options.quick = true,
                 "--list" => options.list = true,
+                "--install" => options.install = true,
                 _ => return Err(Error::new(format!("there is no option {arg}\n{USAGE}"))),
             }
         }

@@ -32,7 +32,7 @@ pub(super) enum Program {
     Workspace(&'static str),
     /// A program that the machine has.
     Installed(&'static str),
-    /// A program for Node.js in a folder of `xtask/peers`, once `npm ci` was run there.
+    /// A program for Node.js in a folder of `xtask/peers`, once `--install` was used.
     Node(&'static str),
     /// The relay of this program: what the machine allows without any MQTT.
     Relay,

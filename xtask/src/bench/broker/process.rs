@@ -15,7 +15,11 @@ use super::{
     dial,
     peers::{NamedConfig, Peer, Program, Ready},
 };
-use crate::{error::Error, process::root};
+use crate::{
+    bench,
+    error::Error,
+    process::{program, root, run},
+};
 
 /// How long a broker may take until it serves.
 const START: Duration = Duration::from_secs(20);
@@ -197,16 +201,31 @@ impl Installed {
             Program::Relay => (std::env::current_exe()?, None),
             Program::Installed(name) => (in_path(name)?, None),
             Program::Node(name) => {
-                let folder = root().join("xtask/peers").join(name);
+                let folder = node_folder(name)?;
                 if !folder.join("node_modules").is_dir() {
-                    let folder = folder.display();
-                    return Err(Error::new(format!("`npm ci` was not run in {folder}")));
+                    return Err(Error::new(format!("{name} is not installed: use --install")));
                 }
                 (in_path("node")?, Some(folder))
             }
         };
         Ok(Self { program, folder })
     }
+}
+
+/// Installs a peer for Node.js, by its lock file, into the target folder.
+pub(super) fn install(peer: &Peer) -> Result<(), Error> {
+    let Program::Node(name) = peer.program else { return Ok(()) };
+    let folder = node_folder(name)?;
+    fs::create_dir_all(&folder)?;
+    for file in fs::read_dir(root().join("xtask/peers").join(name))? {
+        let file = file?;
+        fs::copy(file.path(), folder.join(file.file_name()))?;
+    }
+    run(program("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder))
+}
+
+fn node_folder(name: &str) -> Result<PathBuf, Error> {
+    Ok(bench::target_folder()?.join("peers").join(name))
 }
 
 fn in_path(name: &str) -> Result<PathBuf, Error> {
