@@ -76,13 +76,27 @@ fn format() -> Result<Vec<Notice>, Error> {
 }
 
 fn clippy() -> Result<Vec<Notice>, Error> {
+    lint(&["--workspace", "--all-targets", "--all-features"])
+}
+
+fn features() -> Result<Vec<Notice>, Error> {
+    for name in PUBLISHED {
+        for options in [&["--no-default-features"][..], &[]] {
+            let notices = lint(&[&["--package", name], options].concat())?;
+            if !notices.is_empty() {
+                return Ok(notices);
+            }
+        }
+    }
+    Ok(Vec::new())
+}
+
+fn lint(selection: &[&str]) -> Result<Vec<Notice>, Error> {
     if !succeeds(cargo().args(["clippy", "--version"])) {
         return Ok(vec![missing_component("the lints of the sources", "clippy")]);
     }
     run_program(
-        cargo()
-            .args(["clippy", "--quiet", "--workspace", "--all-targets", "--all-features"])
-            .args(["--", "--deny", "warnings"]),
+        cargo().args(["clippy", "--quiet"]).args(selection).args(["--", "--deny", "warnings"]),
     )?;
     Ok(Vec::new())
 }
@@ -93,15 +107,6 @@ fn missing_component(what: &str, component: &str) -> Notice {
         format!("the toolchain has no {component}"),
         format!("rustup component add {component}"),
     )
-}
-
-fn features() -> Result<Vec<Notice>, Error> {
-    for name in PUBLISHED {
-        for options in [&["--no-default-features"][..], &[]] {
-            run_program(cargo().args(["check", "--quiet", "--package", name]).args(options))?;
-        }
-    }
-    Ok(Vec::new())
 }
 
 /// What was done, how it ended and how long it took.

@@ -127,12 +127,29 @@ const CEILINGS: &[Ceiling] = &[
     },
 ];
 
-/// The target that has no operating system behind it.
-const BARE_TARGET: &str = "wasm32-unknown-unknown";
+/// Builds that prove what the other checks only look for.
+const PROOFS: &[Proof] = &[
+    Proof {
+        target: "wasm32-unknown-unknown",
+        crates: PURE,
+        shows: "that the protocol calls no operating system",
+    },
+    Proof {
+        target: "thumbv7em-none-eabi",
+        crates: &["mqtt-codec"],
+        shows: "that the codec needs no standard library",
+    },
+];
 
 struct Layer {
     name: &'static str,
     may_use: &'static [&'static str],
+}
+
+struct Proof {
+    target: &'static str,
+    crates: &'static [&'static str],
+    shows: &'static str,
 }
 
 struct Ceiling {
@@ -174,7 +191,11 @@ pub(crate) fn check() -> Result<Vec<Notice>, Error> {
         findings.extend(above_ceiling(ceiling, &tree));
     }
     Error::from_findings(&findings, "breaches of the layers (see the book, Architecture)")?;
-    build_without_an_operating_system()
+    let mut notices = Vec::new();
+    for proof in PROOFS {
+        notices.extend(prove(proof)?);
+    }
+    Ok(notices)
 }
 
 fn upward_arrows(graph: &Graph) -> Vec<String> {
@@ -274,22 +295,26 @@ fn above_ceiling(ceiling: &Ceiling, tree: &str) -> Option<String> {
     ))
 }
 
-/// What compiles for a machine without an operating system calls none.
-fn build_without_an_operating_system() -> Result<Vec<Notice>, Error> {
+fn prove(proof: &Proof) -> Result<Option<Notice>, Error> {
     let library =
-        output(program("rustc").args(["--print", "target-libdir", "--target", BARE_TARGET]))?;
+        output(program("rustc").args(["--print", "target-libdir", "--target", proof.target]))?;
     if !PathBuf::from(library.trim()).is_dir() {
-        return Ok(vec![Notice::optional(
-            format!("the build of {} for {BARE_TARGET}", PURE.join(" and ")),
+        return Ok(Some(Notice::optional(
+            format!(
+                "the proof {}: {} for {}",
+                proof.shows,
+                proof.crates.join(" and "),
+                proof.target
+            ),
             "that target is not installed",
-            format!("rustup target add {BARE_TARGET}"),
-        )]);
+            format!("rustup target add {}", proof.target),
+        )));
     }
     let mut build = cargo();
-    build.args(["build", "--quiet", "--target", BARE_TARGET]);
-    for name in PURE {
+    build.args(["build", "--quiet", "--lib", "--target", proof.target]);
+    for name in proof.crates {
         build.args(["--package", name]);
     }
     run_program(&mut build)?;
-    Ok(Vec::new())
+    Ok(None)
 }
