@@ -63,8 +63,10 @@ impl Client {
         self.events.push_back(ClientEvent::Connected(Box::new(negotiated.clone())));
         self.link = Link::Open(Box::new(Open {
             keep_alive: KeepAlive::new(now, negotiated.keep_alive),
-            answers: Vec::new(),
-            pubacks: 0,
+            ready: Vec::new(),
+            ready_pubacks: 0,
+            ready_qos0: 0,
+            ready_messages: Vec::new(),
             incoming_aliases: IncomingAliases::default(),
             outgoing_aliases: OutgoingAliases::new(
                 negotiated.topic_alias_maximum,

@@ -13,6 +13,8 @@
 
 use core::time::Duration;
 
+use mqtt_codec::PacketId;
+
 use super::error::ClientCloseCause;
 use super::keep_alive::KeepAlive;
 use super::negotiated::Negotiated;
@@ -51,10 +53,15 @@ pub(super) struct Connecting {
 pub(super) struct Open {
     pub(super) negotiated: Negotiated,
     pub(super) keep_alive: KeepAlive,
-    /// Encoded acknowledgements and pings that wait to be sent, in order.
-    pub(super) answers: Vec<u8>,
+    /// Encoded packets that wait to be sent, in order: acknowledgements, pings, and messages that
+    /// could be encoded when they were published.
+    pub(super) ready: Vec<u8>,
     /// How many of them are PUBACKs: each frees a unit of the Receive Maximum when it leaves.
-    pub(super) pubacks: u16,
+    pub(super) ready_pubacks: u16,
+    /// How many of them are QoS 0 messages.
+    pub(super) ready_qos0: usize,
+    /// The QoS 1 and QoS 2 messages among them, in order, by packet identifier and slot.
+    pub(super) ready_messages: Vec<(PacketId, u32)>,
     pub(super) incoming_aliases: IncomingAliases,
     pub(super) outgoing_aliases: OutgoingAliases,
     /// The application wants to leave.
@@ -73,16 +80,18 @@ pub(super) struct Leaving {
 /// A connection that ends as soon as its last bytes are handed out.
 #[derive(Debug)]
 pub(super) struct Closing {
-    /// What is still sent: answers that were due, and DISCONNECT.
+    /// What is still sent: what was ready, and DISCONNECT.
     pub(super) last: Vec<u8>,
+    /// How many QoS 0 messages are in there.
+    pub(super) qos0: usize,
     pub(super) cause: ClientCloseCause,
     /// Until when the transport must have taken it.
     pub(super) deadline: Time,
 }
 
 impl Closing {
-    pub(super) fn new(now: Time, last: Vec<u8>, cause: ClientCloseCause) -> Self {
-        Self { last, cause, deadline: now + LINGER }
+    pub(super) fn new(now: Time, last: Vec<u8>, qos0: usize, cause: ClientCloseCause) -> Self {
+        Self { last, qos0, cause, deadline: now + LINGER }
     }
 }
 

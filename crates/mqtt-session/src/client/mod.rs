@@ -43,8 +43,8 @@ use self::session::Session;
 use crate::Time;
 use crate::entropy::Entropy;
 
-/// While answers of this many bytes wait to be sent, nothing more should be read.
-const ANSWERS_HIGH: usize = 64 * 1024;
+/// While so many bytes wait to be sent, nothing more should be read.
+const READY_HIGH: usize = 64 * 1024;
 
 /// While this many events wait to be taken, nothing more should be read.
 const EVENTS_HIGH: usize = 16 * 1024;
@@ -165,7 +165,7 @@ impl Client {
     #[must_use]
     pub fn accepts_input(&self) -> bool {
         self.events.len() < EVENTS_HIGH
-            && self.link.open().is_none_or(|open| open.answers.len() < ANSWERS_HIGH)
+            && self.link.open().is_none_or(|open| open.ready.len() < READY_HIGH)
     }
 
     /// The terms of the connection, once the server has accepted it and until it ends.
@@ -183,14 +183,17 @@ impl Client {
     /// Messages that were accepted and have not ended: to be sent, or sent and not acknowledged.
     #[must_use]
     pub fn outgoing_messages(&self) -> usize {
-        self.session.outbox.len()
+        let ready = self.link.open().map_or(0, |open| open.ready_qos0);
+        self.session.outbox.len() + ready
     }
 
     /// Whether [`publish`](Self::publish) would take another message of `size` bytes of topic,
     /// properties and payload.
     #[must_use]
     pub fn has_room_for(&self, size: usize) -> bool {
-        self.session.outbox.has_room_for(size)
+        let (messages, bytes) =
+            self.link.open().map_or((0, 0), |open| (open.ready_qos0, open.ready.len()));
+        self.session.outbox.has_room_for(size, messages, bytes)
     }
 
     /// QoS 1 and QoS 2 messages that were delivered and that
@@ -221,19 +224,22 @@ impl Client {
 
     /// Ends the connection as soon as `goodbye`, an encoded DISCONNECT, is handed out.
     fn close_with(&mut self, now: Time, goodbye: Vec<u8>, cause: ClientCloseCause) {
-        let mut last = match &mut self.link {
+        let (mut last, qos0) = match &mut self.link {
             // Nothing may come before CONNECT [MQTT-3.1.0-1].
             Link::Connecting(connecting) if !connecting.connect.is_empty() => {
                 self.connection_ended(cause);
                 return;
             }
             Link::Idle | Link::Closing(_) => return,
-            Link::Connecting(_) => Vec::new(),
-            Link::Open(open) => core::mem::take(&mut open.answers),
+            Link::Connecting(_) => (Vec::new(), 0),
+            Link::Open(open) => {
+                open.ready_messages.clear();
+                (core::mem::take(&mut open.ready), core::mem::take(&mut open.ready_qos0))
+            }
         };
         last.extend_from_slice(&goodbye);
         self.settle_connection();
-        self.link = Link::Closing(Box::new(Closing::new(now, last, cause)));
+        self.link = Link::Closing(Box::new(Closing::new(now, last, qos0, cause)));
     }
 
     /// The connection is gone; nothing more can be sent on it.
@@ -241,7 +247,10 @@ impl Client {
         self.settle_connection();
         let cause = match core::mem::replace(&mut self.link, Link::Idle) {
             Link::Idle => return,
-            Link::Closing(closing) => closing.cause,
+            Link::Closing(closing) => {
+                self.statistics.qos0_lost += closing.qos0 as u64;
+                closing.cause
+            }
             Link::Connecting(_) | Link::Open(_) => cause,
         };
         self.events.push_back(ClientEvent::Closed(Box::new(cause)));
@@ -249,10 +258,14 @@ impl Client {
 
     /// Parts what ends with the connection from what outlives it.
     fn settle_connection(&mut self) {
-        let expiry = match &self.link {
+        let expiry = match &mut self.link {
             Link::Idle | Link::Closing(_) => return,
             Link::Connecting(_) => None,
-            Link::Open(open) => Some(open.negotiated.session_expiry_interval),
+            Link::Open(open) => {
+                self.statistics.qos0_lost += open.ready_qos0 as u64;
+                self.session.take_back(&open.ready_messages);
+                Some(open.negotiated.session_expiry_interval)
+            }
         };
         self.statistics.qos0_lost += self.session.connection_ended() as u64;
         // [MQTT-3.1.2-23]

@@ -43,8 +43,8 @@ pub(super) struct Outbox {
     acknowledged: VecDeque<u32>,
     /// Bytes of all messages.
     bytes: usize,
-    /// Counts accepted messages.
-    accepted: u64,
+    /// Counts queued messages.
+    queued: u64,
     max_messages: usize,
     max_bytes: usize,
 }
@@ -52,7 +52,7 @@ pub(super) struct Outbox {
 #[derive(Debug, Default)]
 struct Slot {
     generation: u32,
-    /// The number of messages accepted before it.
+    /// How many messages were queued before it.
     order: u64,
     message: Outgoing,
 }
@@ -65,17 +65,19 @@ impl Outbox {
             unacknowledged: VecDeque::new(),
             acknowledged: VecDeque::new(),
             bytes: 0,
-            accepted: 0,
+            queued: 0,
             max_messages: max_messages.max(1),
             max_bytes,
         }
     }
 
-    /// Whether a message of so many bytes finds room. One that is larger than the limit alone
-    /// does when nothing else is held.
-    pub(super) fn has_room_for(&self, size: usize) -> bool {
-        let held = self.len();
-        held == 0 || (held < self.max_messages && self.bytes.saturating_add(size) <= self.max_bytes)
+    /// Whether a message of so many bytes finds room beside the messages held here and those
+    /// that are encoded already. One that is larger than the limit alone does when no other is
+    /// held.
+    pub(super) fn has_room_for(&self, size: usize, messages: usize, bytes: usize) -> bool {
+        let held = self.len() + messages;
+        let bytes = self.bytes.saturating_add(bytes).saturating_add(size);
+        held == 0 || (held < self.max_messages && bytes <= self.max_bytes)
     }
 
     /// Messages that have not ended.
@@ -83,33 +85,50 @@ impl Outbox {
         self.slots.len() - self.free.len()
     }
 
-    /// Takes a message over, to leave in its turn, if its PUBLISH is not larger than `maximum`;
-    /// gives it back otherwise.
-    pub(super) fn push<'a>(
+    /// Takes a message over, if its PUBLISH is not larger than `maximum`; otherwise nothing has
+    /// changed. It is sent now, or [`queue`](Self::queue)d.
+    pub(super) fn insert(
         &mut self,
         now: Time,
-        publication: Publication<'a>,
+        publication: &mut Publication<'_>,
         maximum: u32,
-    ) -> Result<PublishId, (Publication<'a>, EncodeError)> {
+    ) -> Result<u32, EncodeError> {
         if self.free.is_empty() {
             // More slots than `max_messages`, a bound far below 2^32, are never made.
             self.free.push(u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
             self.slots.push(Slot::default());
         }
         let slot = self.free.last().copied().unwrap_or_default();
-        let Some(place) = self.slots.get_mut(slot as usize) else {
-            return Ok(PublishId { slot, generation: 0 });
-        };
-        place.message.accept(now, publication, maximum)?;
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            place.message.accept(now, publication, maximum)?;
+            self.bytes += place.message.size();
+        }
         self.free.pop();
-        place.order = self.accepted;
-        self.accepted += 1;
-        self.bytes += place.message.size();
+        Ok(slot)
+    }
+
+    /// Lets a message wait for its turn to be sent.
+    pub(super) fn queue(&mut self, slot: u32) {
+        let Some(place) = self.slots.get_mut(slot as usize) else { return };
+        place.order = self.queued;
+        self.queued += 1;
         match place.message.qos {
             QoS::AtMostOnce => self.unacknowledged.push_back(slot),
             QoS::AtLeastOnce | QoS::ExactlyOnce => self.acknowledged.push_back(slot),
         }
-        Ok(PublishId { slot, generation: place.generation })
+    }
+
+    /// Lets a message that was to be sent wait again, before all others.
+    pub(super) fn queue_first(&mut self, slot: u32) {
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            place.order = 0;
+            self.acknowledged.push_front(slot);
+        }
+    }
+
+    /// Whether no message waits for its turn.
+    pub(super) fn is_queue_empty(&self) -> bool {
+        self.unacknowledged.is_empty() && self.acknowledged.is_empty()
     }
 
     /// The message to send next: in the order in which they were accepted, except that QoS 0
@@ -192,7 +211,9 @@ mod tests {
     }
 
     fn push(outbox: &mut Outbox, topic: &'static str, qos: QoS) -> PublishId {
-        outbox.push(Time::ZERO, message(topic, qos), u32::MAX).unwrap()
+        let slot = outbox.insert(Time::ZERO, &mut message(topic, qos), u32::MAX).unwrap();
+        outbox.queue(slot);
+        outbox.id(slot)
     }
 
     fn drain(outbox: &mut Outbox, acknowledged_may_leave: bool) -> Vec<String> {
@@ -236,14 +257,14 @@ mod tests {
     #[test]
     fn room_is_bounded_by_messages_and_by_bytes_and_one_message_always_fits() {
         let mut outbox = Outbox::new(2, 20);
-        assert!(outbox.has_room_for(1000), "larger than the limit, and alone");
+        assert!(outbox.has_room_for(1000, 0, 0), "larger than the limit, and alone");
         push(&mut outbox, "a", QoS::AtMostOnce);
-        assert!(outbox.has_room_for(7));
-        assert!(!outbox.has_room_for(8));
+        assert!(outbox.has_room_for(7, 0, 0));
+        assert!(!outbox.has_room_for(7, 0, 1));
         push(&mut outbox, "b", QoS::AtLeastOnce);
-        assert!(!outbox.has_room_for(0));
+        assert!(!outbox.has_room_for(0, 0, 0));
         assert_eq!(outbox.drop_unacknowledged(), 1);
-        assert!(outbox.has_room_for(0));
+        assert!(outbox.has_room_for(0, 0, 0));
     }
 
     #[test]

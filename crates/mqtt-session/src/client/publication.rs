@@ -1,6 +1,6 @@
 //! A message of the application: as it is given, and as it waits to be sent.
 
-use core::fmt;
+use core::{fmt, mem};
 
 use bytes::Bytes;
 use mqtt_codec::{
@@ -45,6 +45,24 @@ impl<'a> Publication<'a> {
     /// Bytes of topic, properties and payload.
     pub(super) fn size(&self) -> usize {
         self.topic.as_str().len() + self.properties.as_bytes().len() + self.payload.len()
+    }
+
+    /// Appends the whole PUBLISH, at QoS 0 and without a Message Expiry Interval, if it is not
+    /// larger than `maximum`.
+    pub(super) fn append(&self, bytes: &mut Vec<u8>, maximum: u32) -> Result<(), EncodeError> {
+        let publish = Forward {
+            qos: PublishQos::AtMostOnce,
+            retain: self.retain,
+            topic: Some(self.topic),
+            topic_alias: None,
+            message_expiry_interval: None,
+            subscription_ids: &[],
+            forwardable: self.properties.as_bytes(),
+            payload_len: self.payload.len(),
+        };
+        publish.encode_header(bytes, maximum)?;
+        bytes.extend_from_slice(&self.payload);
+        Ok(())
     }
 
     /// A property that is not for an application to set.
@@ -124,13 +142,13 @@ impl Default for Outgoing {
 
 impl Outgoing {
     /// Takes a message over, if its PUBLISH is not larger than `maximum`; otherwise nothing has
-    /// changed, and the publication is given back.
-    pub(super) fn accept<'a>(
+    /// changed.
+    pub(super) fn accept(
         &mut self,
         now: Time,
-        publication: Publication<'a>,
+        publication: &mut Publication<'_>,
         maximum: u32,
-    ) -> Result<(), (Publication<'a>, EncodeError)> {
+    ) -> Result<(), EncodeError> {
         let expiry = publication.properties.message_expiry_interval();
         let mut forwardable = Vec::new();
         let properties = if expiry.is_some() {
@@ -150,9 +168,7 @@ impl Outgoing {
             payload_len: publication.payload.len(),
         };
         self.header.clear();
-        if let Err(error) = header.encode_header(&mut self.header, maximum) {
-            return Err((publication, error));
-        }
+        header.encode_header(&mut self.header, maximum)?;
         // Behind the type come up to four bytes of Remaining Length, of which the last is below
         // 0x80, and two of the topic's length. Neither number is cut off: a topic has at most
         // 65,535 bytes, and a packet 268,435,460.
@@ -160,7 +176,7 @@ impl Outgoing {
         self.topic_at = 1 + length as u8 + 2;
         self.topic_len = publication.topic.as_str().len() as u16;
         self.properties_len = properties.len() as u32;
-        self.payload = publication.payload;
+        self.payload = mem::take(&mut publication.payload);
         self.qos = publication.qos;
         self.retain = publication.retain;
         self.expires_at = expiry.map(|seconds| now.plus_secs(seconds));
@@ -185,23 +201,31 @@ impl Outgoing {
             if size > maximum.into() {
                 return Err(EncodeError::TooLarge { size, limit: maximum });
             }
-            let id_at = usize::from(self.topic_at) + usize::from(self.topic_len);
-            out.append(|bytes| {
-                let start = bytes.len();
-                bytes.extend_from_slice(&self.header);
-                let Some(packet) = bytes.get_mut(start..) else { return };
-                if dup && let Some(first) = packet.first_mut() {
-                    *first |= DUP;
-                }
-                if let Some(id) = id
-                    && let Some(place) = packet.get_mut(id_at..id_at + 2)
-                {
-                    place.copy_from_slice(&id.get().to_be_bytes());
-                }
-            });
+            out.append(|bytes| self.append_header(id, dup, bytes));
         }
         out.append_payload(&self.payload);
         Ok(())
+    }
+
+    /// Appends the whole PUBLISH as it was encoded, with this packet identifier.
+    pub(super) fn append(&self, id: PacketId, bytes: &mut Vec<u8>) {
+        self.append_header(Some(id), false, bytes);
+        bytes.extend_from_slice(&self.payload);
+    }
+
+    fn append_header(&self, id: Option<PacketId>, dup: bool, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        bytes.extend_from_slice(&self.header);
+        let Some(packet) = bytes.get_mut(start..) else { return };
+        if dup && let Some(first) = packet.first_mut() {
+            *first |= DUP;
+        }
+        let id_at = usize::from(self.topic_at) + usize::from(self.topic_len);
+        if let Some(id) = id
+            && let Some(place) = packet.get_mut(id_at..id_at + 2)
+        {
+            place.copy_from_slice(&id.get().to_be_bytes());
+        }
     }
 
     /// Appends the header, encoded anew.

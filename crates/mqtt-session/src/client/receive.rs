@@ -242,7 +242,7 @@ impl Client {
         if qos == QoS::AtLeastOnce {
             self.answer(&PubAck { packet_id, reason, properties }.into());
             if let Some(open) = self.link.open_mut() {
-                open.pubacks = open.pubacks.saturating_add(1);
+                open.ready_pubacks = open.ready_pubacks.saturating_add(1);
             }
         } else {
             self.answer(&PubRec { packet_id, reason, properties }.into());
@@ -363,7 +363,7 @@ impl Client {
         let maximum = open.negotiated.maximum_packet_size;
         // At most five bytes: a server whose Maximum Packet Size is below that cannot be answered
         // at all, and takes nothing amiss that it does not get.
-        let _fits = packet.encode(&mut open.answers, maximum);
+        let _fits = packet.encode(&mut open.ready, maximum);
     }
 
     /// Having asked for no problem information, the client takes none except in CONNACK, PUBLISH

@@ -58,6 +58,25 @@ impl Session {
         }
     }
 
+    /// Messages that were encoded for the connection and never left it are to be sent for the
+    /// first time again.
+    pub(super) fn take_back(&mut self, messages: &[(PacketId, u32)]) {
+        for &(id, slot) in messages.iter().rev() {
+            let qos = self.outbox.get(slot).map_or(QoS::AtLeastOnce, |message| message.qos);
+            self.abandon(id, qos);
+            self.outbox.queue_first(slot);
+        }
+    }
+
+    /// Ends an exchange whose PUBLISH was not sent.
+    pub(super) fn abandon(&mut self, id: PacketId, qos: QoS) {
+        if qos == QoS::ExactlyOnce {
+            let _refused = self.exchanges.on_pubrec(id, true);
+        } else {
+            let _acknowledged = self.exchanges.on_puback(id);
+        }
+    }
+
     /// The connection is gone. Returns how many QoS 0 messages went with it.
     ///
     /// SUBSCRIBEs are made again from what is not confirmed when the next connection stands;

@@ -4,8 +4,8 @@ use core::mem;
 use std::collections::VecDeque;
 
 use mqtt_codec::{
-    EncodeError, PacketId, Properties, PropertyBuf, PubRel, PubRelReason, QoS, SubscriptionOptions,
-    TopicFilter, Unsubscribe,
+    EncodeError, PacketId, Properties, PropertyBuf, PropertyId, PubRel, PubRelReason, QoS,
+    SubscriptionOptions, TopicFilter, Unsubscribe,
 };
 
 use super::Client;
@@ -20,7 +20,12 @@ use super::session::Session;
 use super::statistics::ClientStatistics;
 use super::subscriptions::SubscriptionKey;
 use crate::exchange::{OutgoingAlias, Resend};
+use crate::transmit::SHARE_FROM;
 use crate::{Time, TransmitBuf};
+
+/// Messages are encoded as they are published until so many bytes wait to be sent; the next ones
+/// queue, and are encoded when there is room.
+const READY_HIGH: usize = 32 * 1024;
 
 impl Client {
     /// Publishes a message: it is sent in its turn, QoS 1 and QoS 2 as the server's Receive
@@ -40,18 +45,43 @@ impl Client {
         publication: Publication<'_>,
     ) -> Result<Option<PublishId>, Unsent> {
         let now = self.advance(now);
-        let maximum = match self.check_publication(&publication) {
-            Ok(maximum) => maximum,
-            Err(error) => return Err(Unsent { payload: publication.payload, error }),
-        };
-        let qos = publication.qos;
-        match self.session.outbox.push(now, publication, maximum) {
-            Ok(id) => Ok((qos != QoS::AtMostOnce).then_some(id)),
-            Err((publication, error)) => {
-                let error = PublishError::NotAllowed(too_large(error, maximum));
-                Err(Unsent { payload: publication.payload, error })
+        let mut publication = publication;
+        match self.take(now, &mut publication) {
+            Ok(id) => Ok(id),
+            Err(error) => Err(Unsent { payload: publication.payload, error }),
+        }
+    }
+
+    fn take(
+        &mut self,
+        now: Time,
+        publication: &mut Publication<'_>,
+    ) -> Result<Option<PublishId>, PublishError> {
+        let maximum = self.check_publication(publication)?;
+        let too_large = |error| PublishError::NotAllowed(too_large(error, maximum));
+        let session = &mut self.session;
+        if let Link::Open(open) = &mut self.link
+            && leaves_at_once(open, session, publication)
+        {
+            if publication.qos == QoS::AtMostOnce {
+                publication.append(&mut open.ready, maximum).map_err(too_large)?;
+                open.ready_qos0 += 1;
+                return Ok(None);
+            }
+            if session.exchanges.may_send() {
+                let slot = session.outbox.insert(now, publication, maximum).map_err(too_large)?;
+                if let Some(id) = session.exchanges.send(publication.qos, slot)
+                    && let Some(message) = session.outbox.get(slot)
+                {
+                    message.append(id, &mut open.ready);
+                    open.ready_messages.push((id, slot));
+                }
+                return Ok(Some(session.outbox.id(slot)));
             }
         }
+        let slot = session.outbox.insert(now, publication, maximum).map_err(too_large)?;
+        session.outbox.queue(slot);
+        Ok((publication.qos != QoS::AtMostOnce).then(|| session.outbox.id(slot)))
     }
 
     /// Whether a message may be published now, and how large its packet may be.
@@ -71,7 +101,7 @@ impl Client {
         {
             return Err(PublishError::PropertyNotAllowed(id));
         }
-        if !self.session.outbox.has_room_for(publication.size()) {
+        if !self.has_room_for(publication.size()) {
             return Err(PublishError::Full);
         }
         Ok(maximum)
@@ -80,8 +110,7 @@ impl Client {
     /// Appends what is to be sent to `out`, until about `budget` bytes are appended or nothing more
     /// may be sent now. Call it again once `out` is written.
     ///
-    /// Packets are encoded here, so that Message Expiry Intervals count down to the moment of
-    /// sending.
+    /// Message Expiry Intervals count down to this moment.
     pub fn poll_transmit(&mut self, now: Time, out: &mut TransmitBuf, budget: usize) {
         let now = self.advance(now);
         match &mut self.link {
@@ -115,7 +144,7 @@ impl Client {
             events: &mut self.events,
             statistics: &mut self.statistics,
         };
-        sender.answers();
+        sender.ready();
         sender.resend();
         sender.requests(self.config.subscription_identifiers);
         sender.publications();
@@ -148,15 +177,29 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// Acknowledgements and pings; they wait for nothing [MQTT-3.3.4-8] [MQTT-4.9.0-3].
-    fn answers(&mut self) {
+    /// What is encoded already; acknowledgements and pings wait for nothing [MQTT-3.3.4-8]
+    /// [MQTT-4.9.0-3].
+    fn ready(&mut self) {
         let open = &mut *self.open;
-        if open.answers.is_empty() {
+        if open.ready.is_empty() {
             return;
         }
-        self.out.append(|bytes| bytes.extend_from_slice(&open.answers));
-        open.answers.clear();
-        for _ in 0..mem::take(&mut open.pubacks) {
+        let room = self.limit.saturating_sub(self.out.len());
+        if room < open.ready.len() {
+            self.out.append(|bytes| bytes.extend(open.ready.drain(..room)));
+            return;
+        }
+        self.out.append(|bytes| {
+            if bytes.is_empty() {
+                mem::swap(bytes, &mut open.ready);
+            } else {
+                bytes.extend_from_slice(&open.ready);
+                open.ready.clear();
+            }
+        });
+        open.ready_messages.clear();
+        open.ready_qos0 = 0;
+        for _ in 0..mem::take(&mut open.ready_pubacks) {
             self.session.incoming.puback_sent();
         }
     }
@@ -172,7 +215,7 @@ impl Sender<'_> {
                     // [MQTT-3.3.1-1]: with DUP. An expiry that ended since it was first sent
                     // changes nothing [MQTT-4.3.3-7].
                     if let Err(error) = self.send(slot, Some(id), true) {
-                        self.abandon(id, qos);
+                        self.session.abandon(id, qos);
                         self.end(slot, PublishOutcome::NotAllowed(error));
                     }
                 }
@@ -290,7 +333,7 @@ impl Sender<'_> {
         } else if let Some(id) = self.session.exchanges.send(qos, slot)
             && let Err(error) = self.send(slot, Some(id), false)
         {
-            self.abandon(id, qos);
+            self.session.abandon(id, qos);
             self.end(slot, PublishOutcome::NotAllowed(error));
         }
     }
@@ -316,15 +359,6 @@ impl Sender<'_> {
         })
     }
 
-    /// An exchange ends without the server: its packet could not be sent.
-    fn abandon(&mut self, id: PacketId, qos: QoS) {
-        if qos == QoS::AtLeastOnce {
-            let _item = self.session.exchanges.on_puback(id);
-        } else {
-            let _item = self.session.exchanges.on_pubrec(id, true);
-        }
-    }
-
     /// A message ends without the server's answer.
     fn end(&mut self, slot: u32, outcome: PublishOutcome) {
         let Some(message) = self.session.outbox.get(slot) else { return };
@@ -338,6 +372,18 @@ impl Sender<'_> {
         }
         self.session.outbox.release(slot);
     }
+}
+
+/// Whether a message can be encoded right behind what is to be sent next: nothing that was asked
+/// for before it waits, and nothing about it changes until it is sent.
+fn leaves_at_once(open: &Open, session: &Session, publication: &Publication<'_>) -> bool {
+    open.ready.len() < READY_HIGH
+        && publication.payload.len() < SHARE_FROM
+        && session.outbox.is_queue_empty()
+        && session.requests.is_empty()
+        && !session.exchanges.must_resend()
+        && !open.outgoing_aliases.is_enabled()
+        && !publication.properties.contains(PropertyId::MessageExpiryInterval)
 }
 
 /// Whether the server takes messages of this QoS and with this RETAIN flag.

@@ -96,16 +96,16 @@ fn over_the_receive_maximum_messages_wait_and_everything_else_goes_on() {
     assert_eq!(
         script.sent(),
         [
-            "SUBSCRIBE 1 s:02 {Subscription Identifier: 1}",
-            "PUBLISH QoS 1 id 2 a",
-            "PUBLISH QoS 1 id 3 b",
+            "PUBLISH QoS 1 id 1 a",
+            "PUBLISH QoS 1 id 2 b",
+            "SUBSCRIBE 3 s:02 {Subscription Identifier: 1}",
             "PUBLISH QoS 0 zero",
         ]
     );
     script.receive(puback(2, PubAckReason::Success));
     assert_eq!(script.sent(), ["PUBLISH QoS 1 id 2 c"]);
-    script.receive(puback(3, PubAckReason::Success));
-    assert_eq!(script.sent(), ["PUBLISH QoS 1 id 3 d"]);
+    script.receive(puback(1, PubAckReason::Success));
+    assert_eq!(script.sent(), ["PUBLISH QoS 1 id 1 d"]);
 }
 
 #[test]
@@ -131,16 +131,16 @@ fn a_budget_is_kept_to_about_a_packet_and_nothing_is_lost() {
     for _ in 0..100 {
         script.publish("a/topic", QoS::AtMostOnce).unwrap();
     }
-    let mut sent = 0;
+    let mut sent = Vec::new();
     let mut calls = 0;
     while script.client.outgoing_messages() > 0 {
         let mut out = TransmitBuf::new();
         script.client.poll_transmit(script.now, &mut out, 100);
-        assert!((1..120).contains(&out.len()));
-        sent += lines(out.chunk()).len();
+        assert!((1..120).contains(&out.len()), "{}", out.len());
+        sent.extend_from_slice(out.chunk());
         calls += 1;
     }
-    assert_eq!(sent, 100);
+    assert_eq!(lines(&sent).len(), 100);
     assert!(calls > 10);
 }
 
