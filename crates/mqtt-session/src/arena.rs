@@ -177,3 +177,73 @@ fn place<K: Key>(key: K) -> (usize, usize) {
     let index = (key.number().get() - 1) as usize;
     (index / CHUNK, index % CHUNK)
 }
+
+#[cfg(test)]
+mod tests {
+    //! Keys are low, stay, and give their memory back.
+
+    use core::num::NonZeroU32;
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::{Arena, CHUNK, Key};
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    struct Id(NonZeroU32);
+
+    impl Key for Id {
+        fn from_number(number: NonZeroU32) -> Self {
+            Self(number)
+        }
+
+        fn number(self) -> NonZeroU32 {
+            self.0
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn values_stay_under_their_keys(
+            calls in prop::collection::vec((any::<u64>(), any::<prop::sample::Index>()), 0..5_000),
+            removals in 1..4_u64,
+        ) {
+            let mut arena: Arena<Id, u64> = Arena::new();
+            let mut model: BTreeMap<Id, u64> = BTreeMap::new();
+            for (value, at) in calls {
+                if value % 4 >= removals || model.is_empty() {
+                    let key = arena.insert(value);
+                    let lowest = (1..).zip(model.keys()).find(|(n, key)| key.0.get() != *n);
+                    let lowest = lowest.map_or(model.len() as u32 + 1, |(n, _)| n);
+                    prop_assert_eq!(key.0.get(), lowest, "the lowest that is vacant");
+                    prop_assert_eq!(model.insert(key, value), None);
+                } else {
+                    let key = *model.keys().nth(at.index(model.len())).unwrap();
+                    prop_assert_eq!(arena.remove(key), model.remove(&key));
+                    prop_assert_eq!(arena.remove(key), None);
+                }
+            }
+            prop_assert_eq!(arena.len(), model.len());
+            for (key, value) in &model {
+                prop_assert_eq!(arena.get(*key), Some(value));
+            }
+            for key in model.into_keys() {
+                arena.remove(key);
+            }
+            prop_assert_eq!(arena.memory(), 0);
+        }
+    }
+
+    #[test]
+    fn a_chunk_without_values_takes_no_memory() {
+        let mut arena: Arena<Id, [u64; 4]> = Arena::new();
+        let keys: Vec<_> = (0..10 * CHUNK as u64).map(|n| arena.insert([n; 4])).collect();
+        let full = arena.memory();
+        // All but the last chunk.
+        for key in &keys[..9 * CHUNK] {
+            arena.remove(*key);
+        }
+        assert!(arena.memory() < full / 9);
+        assert_eq!(arena.get(keys[9 * CHUNK]), Some(&[9 * CHUNK as u64; 4]));
+    }
+}

@@ -233,3 +233,100 @@ impl Shard {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! The table against a map, with good hashes and with useless ones.
+
+    use core::num::NonZeroU32;
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::{MEAN, Table};
+    use crate::arena::Key;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    struct Id(NonZeroU32);
+
+    impl Key for Id {
+        fn from_number(number: NonZeroU32) -> Self {
+            Self(number)
+        }
+
+        fn number(self) -> NonZeroU32 {
+            self.0
+        }
+    }
+
+    fn id(number: u32) -> Id {
+        Id(NonZeroU32::MIN.saturating_add(number))
+    }
+
+    fn good_hash(number: u32) -> u32 {
+        (u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+    }
+
+    proptest! {
+        #[test]
+        fn keys_are_found_until_they_are_removed(
+            calls in prop::collection::vec((0..200_u32, any::<bool>()), 0..1_000),
+            values in 1..300_u32,
+            high in any::<bool>(),
+        ) {
+            // So few values that many keys share one, at either end of the range.
+            let hash = |number: u32| if high { u32::MAX - number % values } else { number % values };
+            let mut table = Table::new();
+            let mut model = BTreeMap::new();
+            for (number, insert) in calls {
+                let key = id(number);
+                if !insert {
+                    table.remove(hash(number), key);
+                    model.remove(&key);
+                } else if model.insert(key, hash(number)).is_none() {
+                    table.insert(hash(number), key);
+                }
+                prop_assert_eq!(table.len(), model.len());
+            }
+            for number in 0..200 {
+                let found = table.find(hash(number), |key| key == id(number));
+                prop_assert_eq!(found, model.get(&id(number)).map(|_| id(number)));
+            }
+            for (key, hash) in model {
+                table.remove(hash, key);
+            }
+            prop_assert_eq!(table.memory(), 0);
+        }
+    }
+
+    #[test]
+    fn it_grows_and_shrinks_by_shards_and_stays_well_filled() {
+        const MANY: u32 = 100_000;
+        let mut table = Table::new();
+        let mut most = 0;
+        for number in 0..MANY {
+            table.insert(good_hash(number), id(number));
+            if number > 2_000 {
+                most = most.max(table.memory() / (number as usize + 1));
+            }
+        }
+        assert!(most <= 13, "{most} bytes an entry");
+        assert!(table.shards.len() >= MANY as usize / MEAN);
+        assert!(table.shards.iter().all(|shard| shard.len < 3 * MEAN));
+        for number in 0..MANY {
+            let found = table.find(good_hash(number), |key| key == id(number));
+            assert_eq!(found, Some(id(number)));
+            assert_eq!(table.find(good_hash(number + MANY), |key| key == id(number)), None);
+        }
+        for number in 0..MANY - 10 {
+            table.remove(good_hash(number), id(number));
+        }
+        assert_eq!(table.shards.len(), 1);
+        assert!(table.memory() < 1_000);
+        for number in MANY - 10..MANY {
+            assert_eq!(table.find(good_hash(number), |_| true), Some(id(number)));
+            table.remove(good_hash(number), id(number));
+        }
+        assert_eq!(table.memory(), 0);
+    }
+}

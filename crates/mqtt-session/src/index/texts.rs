@@ -162,14 +162,9 @@ impl Pages {
     fn page_with_room(&mut self, size: usize) -> usize {
         if let Some(index) = self.current
             && let Some(page) = self.pages.get(index)
+            && page.bytes.len() + size <= PAGE
         {
-            if page.bytes.len() + size <= PAGE {
-                return index;
-            }
-            // What was removed while it was the current page has not been looked at yet.
-            if page.is_sparse() {
-                self.sparse.push(index);
-            }
+            return index;
         }
         let index = self.vacant_page();
         self.current = Some(index);
@@ -197,8 +192,9 @@ impl Pages {
         if let Some(owner) = page.bytes.get_mut(at..at + size_of::<u32>()) {
             owner.fill(0);
         }
-        if page.is_sparse() && self.current != Some(index) {
+        if page.is_sparse() {
             self.sparse.push(index);
+            self.current = self.current.filter(|&current| current != index);
         }
     }
 
@@ -248,4 +244,100 @@ fn record(bytes: &[u8], at: usize) -> Option<(Option<NonZeroU32>, &[u8])> {
     let length = u16::from_le_bytes([e, f]);
     let text = if length == TO_THE_END { rest } else { rest.get(..usize::from(length))? };
     Some((NonZeroU32::new(u32::from_le_bytes([a, b, c, d])), text))
+}
+
+#[cfg(test)]
+mod tests {
+    //! Texts in, texts out; and how much memory holes may take.
+
+    use core::num::NonZeroU32;
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use siphasher::sip::SipHasher13;
+
+    use super::{HEADER, LEAST_PAGE, PAGE, Place, TextMap};
+    use crate::arena::Key;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    struct Id(NonZeroU32);
+
+    impl Key for Id {
+        fn from_number(number: NonZeroU32) -> Self {
+            Self(number)
+        }
+
+        fn number(self) -> NonZeroU32 {
+            self.0
+        }
+    }
+
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        let length =
+            prop_oneof![20 => 0..60_usize, 2 => 1_000..3_000_usize, 1 => 60_000..70_000_usize];
+        (length, any::<[u8; 3]>()).prop_map(|(length, start)| {
+            let mut text = vec![b'x'; length];
+            text.iter_mut().zip(start).for_each(|(byte, new)| *byte = new);
+            text
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn texts_are_found_until_they_are_removed_and_holes_are_closed(
+            calls in prop::collection::vec((text(), 0..3_u8), 0..2_000),
+        ) {
+            let mut map = TextMap::new(SipHasher13::new_with_keys(1, 2));
+            let mut places: BTreeMap<Id, Place> = BTreeMap::new();
+            let mut model: BTreeMap<Vec<u8>, Id> = BTreeMap::new();
+            let mut number = NonZeroU32::MIN;
+            for (text, what) in calls {
+                let found = map.find(&text, |id| places.get(&id).copied());
+                prop_assert_eq!(found, model.get(&text).copied());
+                let mut moves = Vec::new();
+                match found {
+                    None => {
+                        let id = Id(number);
+                        number = number.saturating_add(1);
+                        let place = map.insert(&text, id, |id, place| moves.push((id, place)));
+                        places.insert(id, place);
+                        model.insert(text, id);
+                    }
+                    Some(id) if what > 0 => {
+                        let place = places[&id];
+                        map.remove(id, place, |id, place| moves.push((id, place)));
+                        places.remove(&id);
+                        model.remove(&text);
+                    }
+                    Some(_) => {}
+                }
+                places.extend(moves);
+            }
+            for (text, id) in &model {
+                prop_assert_eq!(map.text(places[id]), &text[..]);
+            }
+            let needed: usize = model.keys().map(|text| text.len() + HEADER).sum();
+            let taken: usize = map.pages.pages.iter().map(|page| page.bytes.len()).sum();
+            prop_assert!(taken <= 2 * needed, "{} of {}", taken, needed);
+            for id in model.into_values() {
+                let place = places[&id];
+                map.remove(id, place, |id, place| {
+                    places.insert(id, place);
+                });
+            }
+            prop_assert_eq!(map.memory(), 0);
+        }
+    }
+
+    #[test]
+    fn pages_are_filled() {
+        let mut map = TextMap::new(SipHasher13::new_with_keys(1, 2));
+        for number in 1..=20_000 {
+            let id = Id(NonZeroU32::new(number).unwrap());
+            map.insert(format!("a text of some {number} bytes").as_bytes(), id, |_, _| {});
+        }
+        let needed: usize = map.pages.pages.iter().map(|page| page.live).sum();
+        assert!(map.pages.memory() < needed + needed / 50 + PAGE);
+        assert!(LEAST_PAGE < PAGE);
+    }
 }

@@ -172,7 +172,7 @@ impl Trie {
         }
     }
 
-    /// How many filters' worth of nodes matching can visit at most: one for each shape.
+    /// How many nodes matching can enter at most: one for each shape.
     pub(super) fn bound(&self) -> usize {
         self.shapes.len()
     }

@@ -15,9 +15,10 @@ use super::{
 const REMEMBERED: usize = 16;
 
 impl Trie {
-    /// Calls `found` for each wildcard filter that matches `topic`.
+    /// Calls `found` for each wildcard filter that matches `topic`. Returns how many nodes it has
+    /// entered, which is at most [`bound`](Self::bound).
     #[inline]
-    pub(super) fn for_each_match(&self, topic: &[u8], mut found: impl FnMut(FilterId)) {
+    pub(super) fn for_each_match(&self, topic: &[u8], mut found: impl FnMut(FilterId)) -> usize {
         // [MQTT-4.7.2-1] Wildcards in the first level do not reach these topics.
         let reserved = topic.first() == Some(&b'$');
         let mut levels = TopicLevels::new(topic);
@@ -26,7 +27,9 @@ impl Trie {
         let (mut depth, mut start) = (0, 0);
         // How many nodes on the path have a `+` child that is still to be entered.
         let mut pending = 0_usize;
+        let mut entered = 0;
         while let Some(mut node) = self.nodes.get(at) {
+            entered += 1;
             let wildcards = depth > 0 || !reserved;
             let mut next = None;
             if wildcards && let Some(filter) = node.subtree {
@@ -52,8 +55,8 @@ impl Trie {
             // the same level of the topic.
             while next.is_none() {
                 let literal = node.level.is_some();
-                let (Some(parent), 1..) = (node.parent, pending) else { return };
-                let Some(above) = self.nodes.get(parent) else { return };
+                let (Some(parent), 1..) = (node.parent, pending) else { return entered };
+                let Some(above) = self.nodes.get(parent) else { return entered };
                 if literal && (depth > 1 || !reserved) && above.plus.is_some() {
                     pending -= 1;
                     next = above.plus;
@@ -63,9 +66,10 @@ impl Trie {
                     start = levels.start(depth, start);
                 }
             }
-            let Some(next) = next else { return };
+            let Some(next) = next else { return entered };
             at = next;
         }
+        entered
     }
 }
 

@@ -1,6 +1,9 @@
 //! The tree against a sorted map and a naive matcher, and cursors in a tree that changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+};
 
 use proptest::prelude::*;
 
@@ -142,4 +145,124 @@ proptest! {
             prop_assert!(met.contains(topic), "{} was there all the time", topic);
         }
     }
+}
+
+/// The topics that a scan has to look at before it sees the end, and how many of them match.
+fn looks<T>(tree: &RetainedTree<T>, filter: &str) -> (usize, usize) {
+    let mut cursor = Cursor::new();
+    let (mut looks, mut matches) = (0, 0);
+    loop {
+        let mut scan = tree.scan(filter, &mut cursor, 1);
+        match scan.step() {
+            Step::Entry(..) => matches += 1,
+            Step::ComeAgain => {}
+            Step::Done => return (looks, matches),
+        }
+        looks += 1;
+    }
+}
+
+#[test]
+fn a_scan_jumps_over_what_cannot_match() {
+    let mut tree = RetainedTree::new();
+    for site in 0..100 {
+        for device in 0..200 {
+            tree.insert(&format!("site/{site}/device/{device}/state"), ());
+            tree.insert(&format!("site/{site}/device/{device}/name"), ());
+        }
+    }
+    tree.insert("$SYS/uptime", ());
+    assert_eq!(looks(&tree, "#"), (40_001, 40_000), "one of them begins with $");
+    assert_eq!(looks(&tree, "site/5/device/7/name"), (1, 1));
+    assert_eq!(looks(&tree, "nothing/here"), (0, 0));
+    assert_eq!(looks(&tree, "zzz/#"), (0, 0));
+    let (looked, found) = looks(&tree, "site/5/device/7/#");
+    assert_eq!(found, 2);
+    assert!(looked <= 4, "{looked}");
+    let (looked, found) = looks(&tree, "site/5/device/+/name");
+    assert_eq!(found, 200);
+    assert!(looked <= 402, "{looked}");
+    let (looked, found) = looks(&tree, "site/+/device/7/name");
+    assert_eq!(found, 100);
+    assert!(looked <= 302, "{looked}");
+    let (looked, found) = looks(&tree, "+/x");
+    assert_eq!(found, 0);
+    assert!(looked <= 3, "{looked}");
+}
+
+/// Proves: [MQTT-4.7.2-1].
+#[test]
+fn wildcards_in_the_first_level_do_not_show_topics_with_a_dollar() {
+    let mut tree = RetainedTree::new();
+    for (value, topic) in ["$SYS", "$SYS/a", "$a", "", "!", "%", "a/$SYS"].iter().enumerate() {
+        tree.insert(topic, value as u32);
+    }
+    let topics = |filter| -> Vec<String> {
+        collect(&tree, filter, 9).into_iter().map(|(topic, _)| topic).collect()
+    };
+    assert_eq!(topics("#"), ["", "!", "%", "a/$SYS"]);
+    assert_eq!(topics("+"), ["", "!", "%"]);
+    assert_eq!(topics("+/a"), [""; 0]);
+    assert_eq!(topics("+/#"), ["", "!", "%", "a/$SYS"]);
+    assert_eq!(topics("$SYS/#"), ["$SYS", "$SYS/a"]);
+    assert_eq!(topics("$SYS/+"), ["$SYS/a"]);
+}
+
+#[test]
+fn the_longest_topics_and_filters_need_no_deep_stack() {
+    let work = || {
+        let mut tree = RetainedTree::new();
+        let topics =
+            ["/".repeat(65_535), "/".repeat(65_534), "a/".repeat(32_767), "a".repeat(65_535)];
+        for topic in &topics {
+            tree.insert(topic, 1);
+        }
+        for (filter, found) in [
+            ("#".to_owned(), 4),
+            ("/".repeat(65_534) + "+", 1),
+            ("+/".repeat(32_767) + "#", 3),
+            ("+/".repeat(32_767) + "+", 1),
+            ("a".repeat(65_535), 1),
+            ("a".repeat(65_533) + "/#", 0),
+        ] {
+            let (looked, matched) = looks(&tree, &filter);
+            assert_eq!(matched, found);
+            assert!(looked <= 5);
+        }
+    };
+    thread::Builder::new().stack_size(256 * 1024).spawn(work).unwrap().join().unwrap();
+}
+
+#[test]
+fn long_topics_do_not_make_leaves_that_are_slow_to_change() {
+    let mut tree = RetainedTree::new();
+    let topic = |n: usize| format!("{:03}{}", n * 7919 % 1_000, "x".repeat(n * 37 % 20_000));
+    for n in 0..1_000 {
+        tree.insert(&topic(n), n);
+    }
+    assert!(tree.leaves.values().all(|leaf| leaf.len() == 1 || leaf.memory() < 40_000));
+    assert!(tree.memory() < tree.topic_bytes() * 5 / 4);
+    for n in 0..1_000 {
+        assert_eq!(tree.remove(&topic(n)), Some(n));
+    }
+    assert_eq!(tree.memory(), 0);
+}
+
+#[test]
+fn an_entry_takes_few_bytes() {
+    let mut tree = RetainedTree::new();
+    for n in 0..100_000_u64 {
+        let n = n * 7_919 % 100_000;
+        tree.insert(&format!("site/{}/device/{n}/state", n % 997), n);
+    }
+    let each = (tree.memory() - tree.topic_bytes()) / tree.len();
+    assert!(each < size_of::<u64>() + 14, "{each}");
+    // The leaves that are left join.
+    for n in 0..100_000_u64 {
+        if n % 50 != 0 {
+            tree.remove(&format!("site/{}/device/{n}/state", n % 997));
+        }
+    }
+    let each = (tree.memory() - tree.topic_bytes()) / tree.len();
+    assert!(each < size_of::<u64>() + 25, "{each}");
 }
