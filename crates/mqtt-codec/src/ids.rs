@@ -92,6 +92,11 @@ pub struct SubscriptionId(NonZeroU32);
 impl SubscriptionId {
     /// The lowest identifier, 1.
     pub const MIN: Self = Self(NonZeroU32::MIN);
+    /// The highest identifier, 268,435,455.
+    pub const MAX: Self = match Self::new(varint::MAX) {
+        Some(id) => id,
+        None => Self::MIN,
+    };
 
     /// The identifier of this number, or `None` for 0 and for what four bytes cannot hold.
     #[inline]
