@@ -3,15 +3,19 @@
 //!
 //! [`Broker`] is driven from outside; its documentation has the driver's contract.
 
+mod authenticate;
 mod close;
 mod config;
 mod connect;
 mod connection;
+mod decide;
 mod deliver;
 mod event;
+mod failures;
 mod input;
 mod messages;
 mod publish;
+mod read;
 mod replay;
 mod request;
 mod route;
@@ -30,11 +34,16 @@ use hashbrown::HashTable;
 pub use config::{BrokerConfig, BrokerLimits, Decisions};
 pub use connection::ConnectionId;
 pub use event::{BrokerEvent, CloseCause, OpenError, PeerInfo};
-pub use request::{ConnectAnswer, ConnectGrant, ConnectRequest};
+pub use request::{
+    AuthenticateAnswer, AuthenticateRequest, ConnectAnswer, ConnectGrant, ConnectRefusal,
+    ConnectRequest, PublishAnswer, PublishRequest, ReadRequest, SubscribeRequest,
+};
 pub use statistics::{Dropped, Gauges, Statistics};
 
 use connection::{Connection, Phase};
+use decide::AskedWill;
 use messages::Messages;
+use request::Ticket;
 use route::{Retained, Subscription};
 use session::Session;
 use shared::Groups;
@@ -124,6 +133,11 @@ pub struct Broker {
     /// Scratch lists of the routing, kept for their memory.
     matched: Vec<(u32, Subscription)>,
     targets: Vec<route::Target>,
+    /// How many decisions were asked for.
+    tickets: u64,
+    /// Will Messages whose publishing is not decided.
+    asked_wills: BTreeMap<Ticket, AskedWill>,
+    failures: failures::Failures,
     /// Spare buffers for answers: only a connection with answers to send has one.
     spare_answers: Vec<Vec<u8>>,
     /// Scratch text for the topic of an alias.
@@ -174,6 +188,9 @@ impl Broker {
             events: VecDeque::new(),
             matched: Vec::new(),
             targets: Vec::new(),
+            tickets: 0,
+            asked_wills: BTreeMap::new(),
+            failures: failures::Failures::default(),
             spare_answers: Vec::new(),
             topic: String::new(),
             routing: 0,
@@ -228,15 +245,19 @@ impl Broker {
 
     /// The driver wants to end a connection: DISCONNECT with `reason` if its CONNECT was accepted,
     /// then it is closed. Nothing happens if it is over already.
+    ///
+    /// Of `properties` the Reason String, the User Properties and the Server Reference are sent
+    /// along.
     pub fn disconnect(
         &mut self,
         id: ConnectionId,
         now: Time,
         reason: mqtt_codec::DisconnectReason,
+        properties: &mqtt_codec::PropertyBuf,
     ) {
         self.advance(now);
         if self.connections.is_current(id.0) {
-            self.end(id.0.slot, reason);
+            self.end_with(id.0.slot, reason, &request::told(properties, true));
         }
     }
 

@@ -12,8 +12,10 @@ mod time;
 mod transmit;
 
 pub use broker::{
-    Broker, BrokerConfig, BrokerEvent, BrokerLimits, CloseCause, ConnectAnswer, ConnectGrant,
-    ConnectRequest, ConnectionId, Decisions, Dropped, Gauges, OpenError, PeerInfo, Statistics,
+    AuthenticateAnswer, AuthenticateRequest, Broker, BrokerConfig, BrokerEvent, BrokerLimits,
+    CloseCause, ConnectAnswer, ConnectGrant, ConnectRefusal, ConnectRequest, ConnectionId,
+    Decisions, Dropped, Gauges, OpenError, PeerInfo, PublishAnswer, PublishRequest, ReadRequest,
+    Statistics, SubscribeRequest,
 };
 pub use client::{
     Acknowledgement, Client, ClientCloseCause, ClientConfig, ClientEvent, ClientStatistics,

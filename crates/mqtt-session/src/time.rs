@@ -90,6 +90,8 @@ pub enum Timer {
     Session,
     /// Input that had to wait until the driver had sent what earlier input brought about.
     Backlog,
+    /// A decision has to be taken.
+    Decision,
     /// A retained message expires.
     RetainedMessage,
     /// The client sends PINGREQ unless it sends something else before.

@@ -1,6 +1,6 @@
 //! The end of connections and of sessions, and what becomes of wills.
 
-use mqtt_codec::{ConnAck, ConnectReason, Disconnect, DisconnectReason, Packet, Properties};
+use mqtt_codec::{ConnAck, ConnectReason, Disconnect, DisconnectReason, Packet, PropertyBuf, QoS};
 
 use super::connection::Phase;
 use super::input::Handled;
@@ -35,15 +35,27 @@ impl Broker {
     /// Ends a connection from this side: DISCONNECT if its CONNECT was accepted
     /// [MQTT-3.14.0-1], otherwise nothing; then it is closed [MQTT-3.14.4-2].
     pub(super) fn end(&mut self, slot: u32, reason: DisconnectReason) {
+        self.end_with(slot, reason, &PropertyBuf::new());
+    }
+
+    /// Like `end`, with properties for the DISCONNECT.
+    pub(super) fn end_with(
+        &mut self,
+        slot: u32,
+        reason: DisconnectReason,
+        properties: &PropertyBuf,
+    ) {
         let Some(connection) = self.connections.get(slot) else { return };
         match connection.phase {
             Phase::Open => {
                 // [MQTT-3.14.2-2]: no Session Expiry Interval.
-                let packet = Disconnect { reason, properties: Properties::default() };
+                let packet = Disconnect { reason, properties: properties.as_properties() };
                 self.answer(slot, Packet::Disconnect(packet));
                 self.close(slot, CloseCause::Ended(reason));
             }
-            Phase::Opened | Phase::Deciding(_) => self.close(slot, CloseCause::Ended(reason)),
+            Phase::Opened | Phase::Deciding(_) | Phase::Challenged(_) => {
+                self.close(slot, CloseCause::Ended(reason));
+            }
             Phase::Closing(_) => {}
         }
     }
@@ -51,8 +63,19 @@ impl Broker {
     /// Answers a CONNECT with a reason of 0x80 or above and closes the connection
     /// [MQTT-3.2.2-7] [MQTT-3.2.2-6].
     pub(super) fn refuse(&mut self, slot: u32, reason: ConnectReason) {
+        self.refuse_with(slot, reason, &PropertyBuf::new());
+    }
+
+    /// Like `refuse`, with properties for the CONNACK.
+    pub(super) fn refuse_with(
+        &mut self,
+        slot: u32,
+        reason: ConnectReason,
+        properties: &PropertyBuf,
+    ) {
         self.statistics.connects_refused += 1;
-        let refusal = ConnAck { session_present: false, reason, properties: Properties::default() };
+        let refusal =
+            ConnAck { session_present: false, reason, properties: properties.as_properties() };
         self.answer(slot, Packet::ConnAck(refusal));
         self.close(slot, CloseCause::Refused(reason));
     }
@@ -63,6 +86,8 @@ impl Broker {
         if connection.is_closing() {
             return;
         }
+        self.abandon_pending(slot);
+        let Some(connection) = self.connections.get_mut(slot) else { return };
         // [MQTT-3.14.4-1]: after this nothing is queued for the connection.
         connection.phase = Phase::Closing(cause);
         connection.tail = None;
@@ -144,6 +169,9 @@ impl Broker {
         self.publish_will(session_slot);
         self.unsubscribe_all(session_slot);
         self.disarm_session(session_slot);
+        if let Some(key) = self.sessions.key(session_slot) {
+            self.forget_permissions(key);
+        }
         let Some(session) = self.sessions.remove(session_slot) else { return };
         let hash = self.hash_client_id(&session.client_id);
         if let Ok(entry) = self.by_client_id.find_entry(hash, |&slot| slot == session_slot) {
@@ -152,7 +180,7 @@ impl Broker {
         let Session { flow, .. } = session;
         if let Some(mut flow) = flow {
             let waiting = flow.unacknowledged.drain(..).chain(flow.acknowledged.drain(..));
-            for delivery in waiting.chain(flow.outgoing.clear()) {
+            for delivery in waiting.chain(flow.undecided.take()).chain(flow.outgoing.clear()) {
                 if let Some(message) = delivery.message {
                     self.messages.release(message);
                 }
@@ -173,14 +201,12 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(session_slot) else { return };
         let Some(will) = session.will.take() else { return };
         self.will_bytes -= will.size;
-        self.statistics.wills_published += 1;
         // [MQTT-3.1.2-14] [MQTT-3.1.2-15]: retained if its Will Retain says so. Its expiry counts
         // from the moment of publishing.
         if let Some(expiry) = will.expiry {
             self.messages.start_expiry(will.message, self.now, expiry);
         }
-        self.publish_stored(will.message, session_slot);
-        self.messages.release(will.message);
+        self.publish_due_will(will.message, session_slot);
     }
 }
 
@@ -188,6 +214,10 @@ impl Session {
     /// Without a connection QoS 0 messages are not kept.
     fn drop_unacknowledged(&mut self, messages: &mut super::Messages) {
         let Some(flow) = &mut self.flow else { return };
+        let undecided = flow.undecided.take_if(|delivery| delivery.qos == QoS::AtMostOnce);
+        if let Some(message) = undecided.and_then(|delivery| delivery.message) {
+            messages.release(message);
+        }
         for delivery in core::mem::take(&mut flow.unacknowledged) {
             if let Some(message) = delivery.message {
                 flow.queued_bytes -= messages.get(message).map_or(0, |message| message.size());
@@ -195,6 +225,7 @@ impl Session {
             }
         }
         let idle = flow.queued() == 0
+            && flow.undecided.is_none()
             && flow.replays.is_empty()
             && flow.incoming.awaiting() == 0
             && flow.outgoing.exchanges().next().is_none();

@@ -66,13 +66,28 @@ pub struct Decisions {
     /// Whether each CONNECT is asked about, by
     /// [`BrokerEvent::Connect`](super::BrokerEvent::Connect). Default: false.
     pub connect: bool,
+    /// Whether each message that a client publishes, and each Will Message that is due, is asked
+    /// about, by [`BrokerEvent::Publish`](super::BrokerEvent::Publish). Default: false.
+    pub publish: bool,
+    /// Whether each SUBSCRIBE is asked about, by
+    /// [`BrokerEvent::Subscribe`](super::BrokerEvent::Subscribe). Default: false.
+    pub subscribe: bool,
+    /// Whether sending a message to a client is asked about, once for each topic, by
+    /// [`BrokerEvent::Read`](super::BrokerEvent::Read). Default: false.
+    pub read: bool,
     /// How long a decision may take; after it the safe answer is given: refused. Default: 5 s.
     pub timeout: Duration,
 }
 
 impl Default for Decisions {
     fn default() -> Self {
-        Self { connect: false, timeout: Duration::from_secs(5) }
+        Self {
+            connect: false,
+            publish: false,
+            subscribe: false,
+            read: false,
+            timeout: Duration::from_secs(5),
+        }
     }
 }
 
@@ -90,6 +105,13 @@ pub struct BrokerLimits {
     pub sessions: usize,
     /// From the opening of a connection to its accepted CONNECT. Default: 5 s.
     pub connect_timeout: Duration,
+    /// AUTH packets of a client in one authentication. Over it: CONNACK or DISCONNECT 0x97.
+    /// Default: 10.
+    pub authentication_rounds: u32,
+    /// CONNECT packets from one address, loopback addresses left out, that may be refused within a
+    /// minute for who they claim to be. Over it: CONNACK 0x9F without asking anybody.
+    /// Default: 10.
+    pub authentication_failures: u32,
     /// Bytes of a packet before the CONNECT is accepted. Over it the connection is closed.
     /// Default: 8 KiB.
     pub connect_packet_size: u32,
@@ -153,6 +175,8 @@ impl Default for BrokerLimits {
             connections_per_address: 100,
             sessions: 10_000,
             connect_timeout: Duration::from_secs(5),
+            authentication_rounds: 10,
+            authentication_failures: 10,
             connect_packet_size: 8 * 1024,
             packet_size: 4 * 1024 * 1024,
             receive_maximum: non_zero(128),

@@ -4,9 +4,10 @@ use core::num::NonZeroU16;
 
 use mqtt_codec::{ConnAck, Connect, ConnectReason, DisconnectReason, Packet, PropertyBuf};
 
+use super::authenticate::{Authentication, Step};
 use super::connection::{Deciding, Phase};
 use super::messages::{NewMessage, Payload};
-use super::request::WillRequest;
+use super::request::{WillRequest, told};
 use super::session::{FlowStart, Session, StoredWill};
 use super::{
     Broker, BrokerEvent, ConnectAnswer, ConnectGrant, ConnectRequest, ConnectionId, PeerInfo,
@@ -22,16 +23,27 @@ impl Broker {
     pub fn answer_connect(&mut self, now: Time, request: ConnectRequest, answer: ConnectAnswer) {
         self.advance(now);
         let ConnectionId(key) = request.id;
-        let Some(connection) = self.connections.get_mut(key.slot) else { return };
-        if !matches!(connection.phase, Phase::Deciding(_)) || !self.connections.is_current(key) {
+        if !self.connections.is_current(key) {
+            return;
+        }
+        let Some(connection) = self.connections.get(key.slot) else { return };
+        if !matches!(&connection.phase, Phase::Deciding(asked) if asked.ticket == request.ticket) {
             return;
         }
         match answer {
             ConnectAnswer::Accept(grant) => self.accept(key.slot, request, grant),
-            ConnectAnswer::Refuse(reason) if u8::from(reason) >= 0x80 => {
-                self.refuse(key.slot, reason);
+            ConnectAnswer::Challenge(data) => self.challenge(key.slot, request, &data),
+            ConnectAnswer::Refuse(refusal) => {
+                if let Some(address) = connection.counted {
+                    self.failures.count(self.now, address);
+                }
+                let reason = if refusal.reason.is_error() {
+                    refusal.reason
+                } else {
+                    ConnectReason::NotAuthorized
+                };
+                self.refuse_with(key.slot, reason, &told(&refusal.properties, true));
             }
-            ConnectAnswer::Refuse(_) => self.refuse(key.slot, ConnectReason::NotAuthorized),
         }
         self.resume_input(key.slot, |paused| paused.for_decision = false);
     }
@@ -45,19 +57,37 @@ impl Broker {
             self.refuse(slot, reason);
             return;
         }
-        let until = self.now + self.config.decisions.timeout;
+        let (now, ticket) = (self.now, self.draw_ticket());
         let Some(connection) = self.connections.get_mut(slot) else { return };
+        if let Some(address) = connection.counted
+            && self.failures.of(now, address) >= self.config.limits.authentication_failures
+        {
+            self.note_packet_size(slot, connect);
+            self.refuse(slot, ConnectReason::ConnectionRateExceeded);
+            return;
+        }
         let peer = connection.peer.take().map_or_else(PeerInfo::default, |peer| *peer);
-        let request = ConnectRequest::new(ConnectionId(key), peer, connect);
+        let request = ConnectRequest::new(ConnectionId(key), ticket, now, peer, connect);
         connection.packet_size = request.packet_size.map_or(u32::MAX, u32::from);
         if self.config.decisions.connect {
-            connection.phase = Phase::Deciding(Deciding { until });
-            connection.paused.for_decision = true;
-            self.arm_connection(slot);
-            self.events.push_back(BrokerEvent::Connect(request));
+            self.ask_connect(slot, request);
         } else {
             self.accept(slot, request, ConnectGrant::default());
         }
+    }
+
+    /// Asks about a CONNECT, or about the next step of its authentication, and reads nothing more
+    /// from the client until that is decided.
+    pub(super) fn ask_connect(&mut self, slot: u32, mut request: ConnectRequest) {
+        let until = self.now + self.config.decisions.timeout;
+        let ticket = self.draw_ticket();
+        request.ticket = ticket;
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.phase = Phase::Deciding(Deciding { ticket, until });
+            connection.paused.for_decision = true;
+        }
+        self.arm_connection(slot);
+        self.events.push_back(BrokerEvent::Connect(request));
     }
 
     fn note_packet_size(&mut self, slot: u32, connect: &Connect<'_>) {
@@ -73,7 +103,8 @@ impl Broker {
         if self.is_shutting_down {
             return Err(ConnectReason::ServerUnavailable);
         }
-        if connect.properties().authentication_method().is_some() {
+        if connect.properties().authentication_method().is_some() && !self.config.decisions.connect
+        {
             // [MQTT-4.12.0-1]
             return Err(ConnectReason::BadAuthenticationMethod);
         }
@@ -133,7 +164,7 @@ impl Broker {
                     self.refuse(slot, ConnectReason::QuotaExceeded);
                     return;
                 }
-                match self.create_session(request.client_id.clone(), grant.identity) {
+                match self.create_session(request.client_id.clone(), grant.identity.clone()) {
                     Some(session) => session,
                     None => {
                         self.refuse(slot, ConnectReason::QuotaExceeded);
@@ -142,7 +173,7 @@ impl Broker {
                 }
             }
         };
-        let properties = self.connack_properties(&request, assigned, &grant.properties);
+        let properties = self.connack_properties(&request, assigned, &grant);
         self.bind(slot, session_slot, &request);
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT-3.2.0-1] [MQTT-3.2.0-2]
         let accepted = ConnAck {
@@ -200,6 +231,10 @@ impl Broker {
             connection.keep_alive_millis = u32::from(keep_alive) * 1500;
             connection.send_maximum = send_maximum;
             connection.problem_information = request.problem_information;
+            if let Some(method) = request.authentication_method() {
+                connection.asked.get_or_insert_default().authentication =
+                    Some(Authentication { method: method.into(), step: Step::None, round: 0 });
+            }
             connection.asked_expiry = request.session_expiry_interval > 0;
             let aliases = OutgoingAliases::new(
                 request.topic_alias_maximum,
@@ -233,7 +268,7 @@ impl Broker {
         &self,
         request: &ConnectRequest,
         assigned: bool,
-        granted: &PropertyBuf,
+        grant: &ConnectGrant,
     ) -> PropertyBuf {
         let config = &self.config;
         let limits = &config.limits;
@@ -280,7 +315,14 @@ impl Broker {
         {
             let _ = properties.response_information(information);
         }
-        let granted = granted.as_properties();
+        // [MQTT-4.12.0-5] [MQTT-4.12.0-6]
+        if let Some(method) = request.authentication_method() {
+            let _ = properties.authentication_method(method);
+            if let Some(data) = &grant.authentication_data {
+                let _ = properties.authentication_data(data);
+            }
+        }
+        let granted = grant.properties.as_properties();
         if let Some(reason) = granted.reason_string() {
             let _ = properties.reason_string(reason);
         }

@@ -3,6 +3,9 @@
 use core::net::IpAddr;
 use core::num::NonZeroU16;
 
+use super::authenticate::Authentication;
+use super::decide::Pending;
+use super::request::{ConnectRequest, Ticket};
 use super::slots::Key;
 use super::{CloseCause, PeerInfo};
 use crate::Time;
@@ -44,8 +47,19 @@ pub(super) struct Connection {
     pub(super) problem_information: bool,
     /// Whether CONNECT asked for a session that outlives the connection.
     pub(super) asked_expiry: bool,
+    /// What only a connection that is asked about has.
+    pub(super) asked: Option<Box<Asked>>,
     pub(super) incoming_aliases: Option<Box<IncomingAliases>>,
     pub(super) outgoing_aliases: Option<Box<OutgoingAliases>>,
+}
+
+/// Decisions about an open connection.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// A message or a subscription that is not decided.
+    pub(super) pending: Option<Pending>,
+    /// The Authentication Method in force.
+    pub(super) authentication: Option<Authentication>,
 }
 
 /// Input that waits.
@@ -61,6 +75,9 @@ pub(super) struct Tail {
 /// ```text
 ///            CONNECT             accepted
 ///  Opened ------------> Deciding ---------> Open
+///    |                   |    ^             |
+///    |         challenge v    | AUTH        |
+///    |                 Challenged           |
 ///    |   \------------------------------->  |
 ///    |                     | refused        | DISCONNECT, fault, take-over, ...
 ///    +---------------------+----------------+---> Closing ---> (closed)
@@ -71,6 +88,8 @@ pub(super) enum Phase {
     Opened,
     /// The CONNECT was handed to policy; the key tells its answer from a late one.
     Deciding(Deciding),
+    /// A challenge was sent; the client has to answer it with AUTH.
+    Challenged(Box<ConnectRequest>),
     /// The CONNECT was accepted.
     Open,
     /// Nothing is read any more; what `answers` holds goes out, then the connection is closed.
@@ -80,6 +99,7 @@ pub(super) enum Phase {
 /// A CONNECT that policy decides about.
 #[derive(Debug)]
 pub(super) struct Deciding {
+    pub(super) ticket: Ticket,
     /// Without an answer by then it is refused.
     pub(super) until: Time,
 }
@@ -120,6 +140,7 @@ impl Connection {
             send_maximum: NonZeroU16::MAX,
             problem_information: true,
             asked_expiry: false,
+            asked: None,
             incoming_aliases: None,
             outgoing_aliases: None,
         }
@@ -127,6 +148,18 @@ impl Connection {
 
     pub(super) const fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open)
+    }
+
+    /// When the decision about a message or a subscription, and when an authentication, has to
+    /// have come.
+    pub(super) fn awaited(&self) -> (Option<Time>, Option<Time>) {
+        let asked = self.asked.as_deref();
+        let pending = asked.and_then(|asked| asked.pending.as_ref());
+        let authentication = asked.and_then(|asked| asked.authentication.as_ref());
+        (
+            pending.map(|pending| pending.until),
+            authentication.and_then(|authentication| authentication.until()),
+        )
     }
 
     pub(super) const fn is_closing(&self) -> bool {

@@ -4,9 +4,10 @@ use mqtt_codec::{Forward, Packet, PacketId, Properties, PubRel, PubRelReason, Pu
 
 use super::connection::{Connection, Phase};
 use super::messages::{Message, Messages};
+use super::read::{Access, Asker, Reader};
 use super::replay::Replayed;
 use super::route::Retained;
-use super::session::{Delivery, Flow};
+use super::session::{Delivery, Flow, Session};
 use super::statistics::DropReason;
 use super::{Broker, ConnectionId};
 use crate::exchange::{OutgoingAlias, Resend};
@@ -51,7 +52,7 @@ impl Broker {
                 }
                 self.resume_input(slot, |paused| paused.for_answers = false);
             }
-            Phase::Opened | Phase::Deciding(_) => {}
+            Phase::Opened | Phase::Deciding(_) | Phase::Challenged(_) => {}
         }
         self.statistics.bytes_sent += (out.len() - before) as u64;
     }
@@ -59,18 +60,48 @@ impl Broker {
     /// Appends messages until `out` holds `limit` bytes. Returns whether more could follow.
     fn transmit_messages(&mut self, slot: u32, out: &mut TransmitBuf, limit: usize) -> bool {
         let now = self.now;
+        let until = now + self.config.decisions.timeout;
+        let is_asked = self.config.decisions.read;
         let Self { connections, sessions, messages, retained, statistics, .. } = self;
         let Some(connection) = connections.get_mut(slot) else { return false };
-        let Some(session) = connection.session.and_then(|slot| sessions.get_mut(slot)) else {
+        let Some(key) = connection.session.and_then(|slot| sessions.key(slot)) else {
             return false;
         };
-        let Some(flow) = session.flow.as_deref_mut() else { return false };
+        let Some(session) = sessions.get_mut(key.slot) else { return false };
+        let Session { flow, permissions, client_id, identity, dropped, .. } = session;
+        let Some(flow) = flow.as_deref_mut() else { return false };
+        let reader = Reader { client_id, identity: identity.as_deref() };
+        let mut asker = Asker {
+            is_needed: is_asked,
+            until,
+            entropy: &self.entropy,
+            tickets: &mut self.tickets,
+            deadlines: &mut self.deadlines,
+            events: &mut self.events,
+        };
+        let mut may_read = |messages: &Messages, delivery: &Delivery| {
+            let message = delivery.message.and_then(|id| messages.get(id));
+            message.map_or(Access::Allowed, |message| {
+                asker.may_read(key, permissions, reader, message.topic())
+            })
+        };
         let mut turn = false;
         loop {
             if out.len() >= limit {
                 return flow.can_transmit();
             }
-            match transmit_again(now, connection, flow, messages, out) {
+            let access = match flow.outgoing.peek_resend() {
+                Some(delivery) => may_read(messages, delivery),
+                None => Access::Allowed,
+            };
+            if access == Access::Asked {
+                return false;
+            }
+            if access == Access::Denied {
+                statistics.dropped.count(DropReason::NotAuthorized);
+                *dropped += 1;
+            }
+            match transmit_again(now, connection, flow, messages, access, out) {
                 Some(Sent::Packet) => continue,
                 Some(Sent::Message) => {
                     statistics.publishes_sent += 1;
@@ -80,7 +111,11 @@ impl Broker {
             }
             // New subscriptions and what was queued for old ones take turns.
             turn = !turn;
-            let mut next = if turn { None } else { flow.next_queued(messages) };
+            let mut next = match flow.next_undecided() {
+                Some(delivery) => Some(delivery),
+                None if turn => None,
+                None => flow.next_queued(messages),
+            };
             if next.is_none() {
                 next = match flow.next_replayed(now, retained, messages) {
                     Replayed::Delivery(delivery) => Some(delivery),
@@ -92,11 +127,24 @@ impl Broker {
             let Some(delivery) = next.or_else(|| flow.next_queued(messages)) else {
                 return false;
             };
-            match send(now, connection, flow, messages, delivery, out) {
+            let sent = match may_read(messages, &delivery) {
+                Access::Allowed => send(now, connection, flow, messages, delivery, out),
+                Access::Denied => {
+                    if let Some(message) = delivery.message {
+                        messages.release(message);
+                    }
+                    Err(DropReason::NotAuthorized)
+                }
+                Access::Asked => {
+                    flow.undecided = Some(delivery);
+                    return false;
+                }
+            };
+            match sent {
                 Ok(()) => statistics.publishes_sent += 1,
                 Err(reason) => {
                     statistics.dropped.count(reason);
-                    session.dropped += 1;
+                    *dropped += 1;
                 }
             }
         }
@@ -131,6 +179,12 @@ enum Sent {
 }
 
 impl Flow {
+    /// Takes the message whose decision was awaited, if it may be sent now.
+    fn next_undecided(&mut self) -> Option<Delivery> {
+        let may_send = self.outgoing.may_send();
+        self.undecided.take_if(|delivery| delivery.qos == QoS::AtMostOnce || may_send)
+    }
+
     /// Takes the message that was queued first among those that may be sent now.
     fn next_queued(&mut self, messages: &Messages) -> Option<Delivery> {
         let first = self.unacknowledged.front().map(|delivery| delivery.order);
@@ -187,6 +241,7 @@ fn transmit_again(
     connection: &mut Connection,
     flow: &mut Flow,
     messages: &mut Messages,
+    access: Access,
     out: &mut TransmitBuf,
 ) -> Option<Sent> {
     match flow.outgoing.next_resend()? {
@@ -204,12 +259,12 @@ fn transmit_again(
         Resend::Publish(id, qos, delivery) => {
             let message = delivery.message.and_then(|id| messages.get(id));
             // [MQTT-3.3.1-1] [MQTT-4.3.3-7]: with DUP, however old the message is.
-            let sent = message.is_some_and(|message| {
+            let sent = message.filter(|_| access == Access::Allowed).is_some_and(|message| {
                 encode(now, connection, message, with_id(qos, id, true), delivery, out).is_ok()
             });
             if !sent {
-                // This connection takes only smaller packets: it counts as delivered
-                // [MQTT-3.1.2-25].
+                // This connection takes only smaller packets, or the client may not read the
+                // topic any more: it counts as delivered [MQTT-3.1.2-25].
                 if let Some(message) = cancel(flow, qos, id).and_then(|d| d.message) {
                     messages.release(message);
                 }

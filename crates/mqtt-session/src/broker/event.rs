@@ -4,7 +4,10 @@ use core::net::SocketAddr;
 
 use mqtt_codec::{ConnectReason, DisconnectReason};
 
-use super::{ConnectRequest, ConnectionId};
+use super::{
+    AuthenticateRequest, ConnectRequest, ConnectionId, PublishRequest, ReadRequest,
+    SubscribeRequest,
+};
 
 /// Where a connection comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +28,21 @@ pub enum BrokerEvent {
     /// [`Broker::answer_connect`](super::Broker::answer_connect). Only with
     /// [`Decisions::connect`](super::Decisions::connect).
     Connect(ConnectRequest),
+    /// A client authenticates again: answer with
+    /// [`Broker::answer_authenticate`](super::Broker::answer_authenticate).
+    Authenticate(AuthenticateRequest),
+    /// A client publishes: answer with
+    /// [`Broker::answer_publish`](super::Broker::answer_publish). Only with
+    /// [`Decisions::publish`](super::Decisions::publish).
+    Publish(PublishRequest),
+    /// A client subscribes: answer with
+    /// [`Broker::answer_subscribe`](super::Broker::answer_subscribe). Only with
+    /// [`Decisions::subscribe`](super::Decisions::subscribe).
+    Subscribe(SubscribeRequest),
+    /// A message is about to be sent to a client: answer with
+    /// [`Broker::answer_read`](super::Broker::answer_read). Only with
+    /// [`Decisions::read`](super::Decisions::read).
+    Read(ReadRequest),
     /// A CONNECT was accepted.
     Connected {
         /// The connection.

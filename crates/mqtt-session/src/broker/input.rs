@@ -124,7 +124,7 @@ impl Broker {
                     self.close(slot, CloseCause::NotMqtt);
                     return (input.len(), 0);
                 }
-                Phase::Opened | Phase::Deciding(_) => false,
+                Phase::Opened | Phase::Deciding(_) | Phase::Challenged(_) => false,
                 Phase::Closing(_) => return (input.len(), 0),
             };
             let limit = if is_open {
@@ -166,15 +166,19 @@ impl Broker {
 
     fn on_first_packet(&mut self, slot: u32, packet: &Packet<'_>) -> Handled {
         match packet {
-            Packet::Connect(connect) => {
+            Packet::Connect(connect) if self.awaits_connect(slot) => {
                 self.on_connect(slot, connect);
                 Ok(())
             }
-            _ => {
-                self.close(slot, CloseCause::NotMqtt);
+            packet => {
+                self.on_packet_while_challenged(slot, packet);
                 Ok(())
             }
         }
+    }
+
+    fn awaits_connect(&self, slot: u32) -> bool {
+        self.connections.get(slot).is_some_and(|c| matches!(c.phase, Phase::Opened))
     }
 
     fn on_packet(&mut self, slot: u32, packet: &Packet<'_>, shared: Option<&Bytes>) -> Handled {
@@ -192,10 +196,9 @@ impl Broker {
                 Ok(())
             }
             Packet::Disconnect(disconnect) => self.on_disconnect(slot, disconnect),
-            // [MQTT-3.1.0-2]: a second CONNECT. AUTH without an Authentication Method in force,
-            // and what only a server sends.
+            Packet::Auth(auth) => self.on_auth(slot, auth),
+            // [MQTT-3.1.0-2]: a second CONNECT, and what only a server sends.
             Packet::Connect(_)
-            | Packet::Auth(_)
             | Packet::ConnAck(_)
             | Packet::SubAck(_)
             | Packet::UnsubAck(_)

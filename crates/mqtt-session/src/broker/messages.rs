@@ -104,6 +104,15 @@ impl Message {
         &self.shared
     }
 
+    /// The payload, copied if it is small.
+    pub(super) fn payload(&self) -> Bytes {
+        if self.shared.is_empty() {
+            Bytes::copy_from_slice(self.small_payload())
+        } else {
+            self.shared.clone()
+        }
+    }
+
     pub(super) fn payload_len(&self) -> usize {
         self.small_payload().len() + self.shared.len()
     }

@@ -4,13 +4,13 @@ use core::num::NonZeroU16;
 
 use bytes::Bytes;
 use mqtt_codec::{
-    ConnectReason, DisconnectReason, Packet, PacketId, Properties, PubAck, PubAckReason, PubComp,
-    PubRec, PubRel, PubRelReason, Publish, PublishQos, QoS,
+    ConnectReason, DisconnectReason, Packet, PacketId, Properties, PropertyBuf, PubAck,
+    PubAckReason, PubComp, PubRec, PubRel, PubRelReason, Publish, PublishQos, QoS,
 };
 
 use super::Broker;
 use super::input::Handled;
-use super::messages::{NewMessage, Payload};
+use super::messages::{MessageId, NewMessage, Payload};
 use super::session::{Flow, FlowStart};
 use crate::exchange::{Acknowledged, AliasFault, Received, Recorded, Rejected};
 use crate::transmit::SHARE_FROM;
@@ -114,19 +114,38 @@ impl Broker {
             }
         };
         let reason = if is_new {
-            self.publish_from(session_slot, topic, publish, shared)
+            self.publish_from(slot, session_slot, topic, publish, shared)
         } else {
-            PubAckReason::Success
+            Some(PubAckReason::Success)
         };
-        // [MQTT-3.3.4-1]
-        match publish.qos {
+        if let Some(reason) = reason {
+            self.acknowledge(slot, session_slot, publish.qos, reason, &PropertyBuf::new());
+        }
+        Ok(())
+    }
+
+    /// Answers a PUBLISH as its QoS demands [MQTT-3.3.4-1].
+    pub(super) fn acknowledge(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        qos: PublishQos,
+        reason: PubAckReason,
+        properties: &PropertyBuf,
+    ) {
+        // [MQTT-3.1.2-29]
+        let properties = match self.connections.get(slot) {
+            Some(connection) if connection.problem_information => properties.as_properties(),
+            _ => Properties::default(),
+        };
+        match qos {
             PublishQos::AtMostOnce => {}
             PublishQos::AtLeastOnce { id, .. } => {
                 // [MQTT-4.3.2-4]
                 if let Some(flow) = self.flow_mut(session_slot) {
                     flow.incoming.puback_sent();
                 }
-                self.send_puback(slot, id, reason);
+                self.answer(slot, Packet::PubAck(PubAck { packet_id: id, reason, properties }));
             }
             PublishQos::ExactlyOnce { id, .. } => {
                 // [MQTT-4.3.3-8] [MQTT-4.3.3-9]
@@ -135,11 +154,9 @@ impl Broker {
                 {
                     flow.incoming.refused(id);
                 }
-                let packet = PubRec { packet_id: id, reason, properties: Properties::default() };
-                self.answer(slot, Packet::PubRec(packet));
+                self.answer(slot, Packet::PubRec(PubRec { packet_id: id, reason, properties }));
             }
         }
-        Ok(())
     }
 
     /// Puts the topic that an alias stands for into `resolved`; sets it if a topic came along.
@@ -164,26 +181,31 @@ impl Broker {
         }
     }
 
-    /// Takes a new message from the client of a session and says how it fared.
+    /// Takes a new message from the client of a session and says how it fared; `None` if that is
+    /// still to be decided.
     fn publish_from(
         &mut self,
+        slot: u32,
         session_slot: u32,
         topic: &str,
         publish: &Publish<'_>,
         shared: Option<&Bytes>,
-    ) -> PubAckReason {
+    ) -> Option<PubAckReason> {
         if let Err(refusal) = self.check_topic_name(topic) {
             self.statistics.publishes_refused += 1;
-            return refusal.publish_reason();
+            return Some(refusal.publish_reason());
         }
         let size = topic.len() + publish.properties.as_bytes().len() + publish.payload.len();
         if publish.retain && !publish.payload.is_empty() && !self.can_retain(topic, size) {
             self.statistics.publishes_refused += 1;
-            return PubAckReason::QuotaExceeded;
+            return Some(PubAckReason::QuotaExceeded);
         }
-        self.find_targets(topic, Some(session_slot), publish.qos.qos(), publish.retain);
-        if self.targets.is_empty() && !publish.retain {
-            return PubAckReason::NoMatchingSubscribers;
+        let is_asked = self.config.decisions.publish;
+        if !is_asked {
+            self.find_targets(topic, Some(session_slot), publish.qos.qos(), publish.retain);
+            if self.targets.is_empty() && !publish.retain {
+                return Some(PubAckReason::NoMatchingSubscribers);
+            }
         }
         let publisher = match self.sessions.get(session_slot) {
             Some(session) if publish.retain => self.entropy.hash(session.client_id.as_bytes()),
@@ -207,12 +229,40 @@ impl Broker {
             },
             |head| publish.properties.copy_forwardable(head),
         );
-        if publish.retain {
-            self.retain(message);
+        if is_asked {
+            self.ask_publish(slot, session_slot, message, publish);
+            return None;
+        }
+        let reason = self.deliver_found(message);
+        self.messages.release(message);
+        Some(reason)
+    }
+
+    /// Gives a message to everybody who wants it, and retains it if it says so. `publisher` is the
+    /// session that does not get what it subscribed to with No Local.
+    pub(super) fn deliver(&mut self, message: MessageId, publisher: Option<u32>) -> PubAckReason {
+        let Some(stored) = self.messages.get(message) else {
+            return PubAckReason::NoMatchingSubscribers;
+        };
+        let (qos, retain) = (stored.qos, stored.retain);
+        let topic = stored.topic().to_owned();
+        self.find_targets(&topic, publisher, qos, retain);
+        self.deliver_found(message)
+    }
+
+    fn deliver_found(&mut self, message: MessageId) -> PubAckReason {
+        if let Some(stored) = self.messages.get(message)
+            && stored.retain
+        {
+            // There was room when the message came; a will may find none any more.
+            if stored.payload_len() == 0 || self.can_retain(stored.topic(), stored.size()) {
+                self.retain(message);
+            } else {
+                self.statistics.publishes_refused += 1;
+            }
         }
         let reached = !self.targets.is_empty();
         self.deliver_to_targets(message);
-        self.messages.release(message);
         if reached { PubAckReason::Success } else { PubAckReason::NoMatchingSubscribers }
     }
 

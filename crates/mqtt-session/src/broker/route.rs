@@ -103,21 +103,6 @@ impl Broker {
         self.targets = targets;
     }
 
-    /// Publishes a message that the broker kept for a session: its will.
-    pub(super) fn publish_stored(&mut self, message: MessageId, publisher: u32) {
-        let Some(stored) = self.messages.get(message) else { return };
-        let (qos, retain) = (stored.qos, stored.retain);
-        let topic = stored.topic().to_owned();
-        let has_room = stored.payload_len() == 0 || self.can_retain(&topic, stored.size());
-        self.find_targets(&topic, Some(publisher), qos, retain);
-        if retain && has_room {
-            self.retain(message);
-        } else if retain {
-            self.statistics.publishes_refused += 1;
-        }
-        self.deliver_to_targets(message);
-    }
-
     /// Appends a message to the queue of a session, if there is room.
     fn enqueue(
         &mut self,

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use mqtt_codec::{QoS, SubscriptionId};
 
 use super::messages::MessageId;
+use super::read::Permissions;
 use super::replay::Replay;
 use crate::Time;
 use crate::deadlines::DeadlineHandle;
@@ -32,6 +33,8 @@ pub(super) struct Session {
     pub(super) groups: Option<Box<Vec<u32>>>,
     /// What is under way; nothing until there is something.
     pub(super) flow: Option<Box<Flow>>,
+    /// What it may read, as far as it was asked about.
+    pub(super) permissions: Option<Box<Permissions>>,
     /// Marks the sessions that a message was routed to already: the number of the routing, and
     /// the place in its list of targets.
     pub(super) routed: (u32, u32),
@@ -62,6 +65,8 @@ pub(super) struct Flow {
     pub(super) unacknowledged: VecDeque<Delivery>,
     /// QoS 1 and QoS 2 messages that wait to be sent.
     pub(super) acknowledged: VecDeque<Delivery>,
+    /// The message that waits for the decision whether it may be read.
+    pub(super) undecided: Option<Delivery>,
     /// Bytes of the messages that wait.
     pub(super) queued_bytes: usize,
     /// The order of the next message that is queued.
@@ -127,6 +132,7 @@ impl Session {
             subscriptions: Vec::new(),
             groups: None,
             flow: None,
+            permissions: None,
             routed: (0, 0),
             dropped: 0,
         }
@@ -161,6 +167,7 @@ impl Flow {
             outgoing: Outgoing::new(),
             unacknowledged: VecDeque::new(),
             acknowledged: VecDeque::new(),
+            undecided: None,
             queued_bytes: 0,
             next_order: 0,
             replays: VecDeque::new(),
@@ -182,7 +189,8 @@ impl Flow {
 
     /// Whether something can be sent now.
     pub(super) fn can_transmit(&self) -> bool {
-        !self.unacknowledged.is_empty()
+        self.undecided.is_some()
+            || !self.unacknowledged.is_empty()
             || self.outgoing.must_resend()
             || (!self.acknowledged.is_empty() && self.outgoing.may_send())
             || self

@@ -52,6 +52,8 @@ pub struct Dropped {
     pub expired: u64,
     /// The packet would be larger than the client's Maximum Packet Size.
     pub too_large: u64,
+    /// The client may not read the topic.
+    pub not_authorized: u64,
 }
 
 /// Why a message is dropped for a session.
@@ -61,12 +63,13 @@ pub(super) enum DropReason {
     QueueBytes,
     Expired,
     TooLarge,
+    NotAuthorized,
 }
 
 impl Dropped {
     /// Messages dropped for any reason.
     pub const fn total(&self) -> u64 {
-        self.queue_full + self.queue_bytes + self.expired + self.too_large
+        self.queue_full + self.queue_bytes + self.expired + self.too_large + self.not_authorized
     }
 
     pub(super) const fn count(&mut self, reason: DropReason) {
@@ -75,6 +78,7 @@ impl Dropped {
             DropReason::QueueBytes => self.queue_bytes += 1,
             DropReason::Expired => self.expired += 1,
             DropReason::TooLarge => self.too_large += 1,
+            DropReason::NotAuthorized => self.not_authorized += 1,
         }
     }
 }

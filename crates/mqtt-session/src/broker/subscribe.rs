@@ -1,8 +1,9 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
 use mqtt_codec::{
-    DisconnectReason, Packet, Properties, QoS, RetainHandling, SubAck, SubAckReason, Subscribe,
-    SubscriptionId, SubscriptionOptions, TopicFilter, UnsubAck, UnsubAckReason, Unsubscribe,
+    DisconnectReason, Packet, PacketId, Properties, QoS, RetainHandling, SubAck, SubAckReason,
+    Subscribe, SubscriptionId, SubscriptionOptions, TopicError, TopicFilter, UnsubAck,
+    UnsubAckReason, Unsubscribe,
 };
 
 use super::Broker;
@@ -18,22 +19,49 @@ impl Broker {
         };
         let id = subscribe.properties.subscription_ids().next();
         self.check_availability(subscribe, id)?;
-        let mut reasons = Vec::with_capacity(subscribe.len());
-        for (number, (filter, options)) in subscribe.filters().enumerate() {
-            let reason = if number < self.config.limits.filters_per_subscribe {
-                self.subscribe(session, &filter, options, id)
-            } else {
-                SubAckReason::QuotaExceeded
-            };
-            reasons.push(reason);
+        if self.config.decisions.subscribe {
+            self.ask_subscribe(slot, session, subscribe);
+            return Ok(());
         }
-        // [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT-2.2.1-6]
-        let packet = SubAck::new(subscribe.packet_id, Properties::default(), &reasons);
-        if let Ok(packet) = packet {
+        let filters = subscribe.filters().map(|(filter, options)| (Ok(filter), options, None));
+        let reasons = self.subscribe_each(session, id, filters);
+        self.answer_suback(slot, subscribe.packet_id, &reasons);
+        Ok(())
+    }
+
+    /// Subscribes a session to each filter that was not denied, and says what became of each.
+    pub(super) fn subscribe_each<'a>(
+        &mut self,
+        session: u32,
+        id: Option<SubscriptionId>,
+        filters: impl Iterator<
+            Item = (Result<TopicFilter<'a>, TopicError>, SubscriptionOptions, Option<SubAckReason>),
+        >,
+    ) -> Vec<SubAckReason> {
+        let limit = self.config.limits.filters_per_subscribe;
+        filters
+            .enumerate()
+            .map(|(number, (filter, options, denied))| match (filter, denied) {
+                _ if number >= limit => SubAckReason::QuotaExceeded,
+                (_, Some(reason)) => reason,
+                (Ok(filter), None) => self.subscribe(session, &filter, options, id),
+                (Err(_), None) => SubAckReason::TopicFilterInvalid,
+            })
+            .collect()
+    }
+
+    /// Answers a SUBSCRIBE [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-3.9.3-1]
+    /// [MQTT-2.2.1-6].
+    pub(super) fn answer_suback(
+        &mut self,
+        slot: u32,
+        packet_id: PacketId,
+        reasons: &[SubAckReason],
+    ) {
+        if let Ok(packet) = SubAck::new(packet_id, Properties::default(), reasons) {
             self.answer(slot, Packet::SubAck(packet));
         }
         self.mark_if_transmittable(slot);
-        Ok(())
     }
 
     /// What CONNACK said is not available is not asked for.

@@ -4,6 +4,7 @@ use mqtt_codec::{ConnectReason, DisconnectReason};
 
 use super::connection::Phase;
 use super::messages::MessageId;
+use super::request::Ticket;
 use super::slots::Key;
 use super::{Broker, CloseCause};
 use crate::{Deadline, Time, Timer};
@@ -16,6 +17,8 @@ pub(super) enum TimerKey {
     Connection(Key),
     Session(Key),
     Retained(MessageId),
+    Will(Ticket),
+    Read(Key, Ticket),
 }
 
 impl Broker {
@@ -37,6 +40,8 @@ impl Broker {
                 }
                 TimerKey::Connection(_) | TimerKey::Session(_) => {}
                 TimerKey::Retained(message) => self.expire_retained(message),
+                TimerKey::Will(ticket) => self.settle_will(ticket, false),
+                TimerKey::Read(session, ticket) => self.lapse_read(session, ticket),
             }
         }
     }
@@ -50,6 +55,7 @@ impl Broker {
             TimerKey::Connection(_) => Timer::Connection,
             TimerKey::Session(_) => Timer::Session,
             TimerKey::Retained(_) => Timer::RetainedMessage,
+            TimerKey::Will(_) | TimerKey::Read(..) => Timer::Decision,
         };
         Some(Deadline { at: Time::from_nanos(at), timer })
     }
@@ -98,13 +104,12 @@ impl Broker {
         match connection.phase {
             Phase::Opened => Some(connection.last_packet + limits.connect_timeout),
             Phase::Deciding(ref deciding) => Some(deciding.until),
+            Phase::Challenged(ref request) => Some(request.began + limits.connect_timeout),
             Phase::Closing(_) => stall,
             Phase::Open => {
                 let silence = silence_ends(connection.last_packet, connection.keep_alive_millis);
-                match (stall, silence) {
-                    (Some(stall), Some(silence)) => Some(stall.min(silence)),
-                    (stall, silence) => stall.or(silence),
-                }
+                let (pending, authentication) = connection.awaited();
+                [stall, silence, pending, authentication].into_iter().flatten().min()
             }
         }
     }
@@ -122,7 +127,11 @@ impl Broker {
         let stalled = connection.is_ready && connection.ready_since + write_stall <= now;
         match connection.phase {
             Phase::Opened => self.close(slot, CloseCause::ConnectTimeout),
-            Phase::Deciding(_) => self.refuse(slot, ConnectReason::NotAuthorized),
+            // [MQTT-4.12.0-4]
+            Phase::Deciding(_) | Phase::Challenged(_) => {
+                connection.paused.for_decision = false;
+                self.refuse(slot, ConnectReason::NotAuthorized);
+            }
             Phase::Open | Phase::Closing(_) if stalled => {
                 // A peer that does not read would not read a DISCONNECT either.
                 connection.answers = Vec::new();
@@ -131,6 +140,14 @@ impl Broker {
                 } else {
                     self.close(slot, CloseCause::WriteStall);
                 }
+            }
+            Phase::Open if connection.awaited().0.is_some_and(|until| until <= now) => {
+                self.refuse_pending(slot);
+                self.arm_connection(slot);
+            }
+            Phase::Open if connection.awaited().1.is_some_and(|until| until <= now) => {
+                // [MQTT-4.12.1-2]
+                self.end(slot, DisconnectReason::NotAuthorized);
             }
             // [MQTT-3.1.2-22]
             Phase::Open => self.end(slot, DisconnectReason::KeepAliveTimeout),

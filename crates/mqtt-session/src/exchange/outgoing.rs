@@ -196,6 +196,16 @@ impl<T> Outgoing<T> {
         }
     }
 
+    /// The item of the PUBLISH that `next_resend` would hand out; `None` for a PUBREL, or if
+    /// nothing may be sent again now.
+    pub(crate) fn peek_resend(&self) -> Option<&T> {
+        let id = *self.resend.last()?;
+        match &self.places.get(index(id))?.state {
+            State::Publish1(item) | State::Publish2(item) if self.quota > 0 => Some(item),
+            _ => None,
+        }
+    }
+
     /// Whether something waits to be sent again.
     pub(crate) fn must_resend(&self) -> bool {
         !self.resend.is_empty()
