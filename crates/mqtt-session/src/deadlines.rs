@@ -115,16 +115,19 @@ impl<K: Copy + Ord> Deadlines<K> {
     }
 
     /// How many deadlines are armed.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.heap.len()
     }
 
     /// Whether none is armed.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.heap.is_empty()
     }
 
     /// The heap bytes that the queue occupies.
+    #[cfg(test)]
     pub(crate) fn memory(&self) -> usize {
         self.heap.capacity() * size_of::<Armed>() + self.slots.memory()
     }

@@ -79,11 +79,6 @@ impl<T> RetainedTree<T> {
         self.leaf(topic)?.1.get(topic)
     }
 
-    /// The value of `topic`, to be changed in place.
-    pub(crate) fn get_mut(&mut self, topic: &str) -> Option<&mut T> {
-        self.leaf_mut(topic)?.1.get_mut(topic)
-    }
-
     /// How many topics there are.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -95,12 +90,14 @@ impl<T> RetainedTree<T> {
     }
 
     /// The bytes of all topics together, without any overhead.
+    #[cfg(test)]
     pub(crate) fn topic_bytes(&self) -> usize {
         self.topic_bytes
     }
 
     /// The heap bytes that the tree occupies, without what the values own and without the
     /// allocator's overhead. Adds up the leaves: a microsecond for some ten thousand topics.
+    #[cfg(test)]
     pub(crate) fn memory(&self) -> usize {
         // The nodes of the map are about two thirds full.
         let entry = (size_of::<Box<str>>() + size_of::<Leaf<T>>()) * 3 / 2;

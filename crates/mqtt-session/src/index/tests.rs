@@ -292,7 +292,7 @@ fn churn_gives_all_memory_back() {
     let mut held = Vec::new();
     let mut most = 0;
     for _ in 0..40_000 {
-        if held.len() < 5_000 || random(&mut state) % 2 == 0 {
+        if held.len() < 5_000 || random(&mut state).is_multiple_of(2) {
             let (a, b, c) = (random(&mut state) % 100, random(&mut state), random(&mut state) % 9);
             let filter = match random(&mut state) % 5 {
                 0 => format!("a{a}/+/b{b}"),

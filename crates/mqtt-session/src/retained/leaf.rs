@@ -49,11 +49,6 @@ impl<T> Leaf<T> {
         self.values.get(self.find(topic)?)
     }
 
-    pub(super) fn get_mut(&mut self, topic: &str) -> Option<&mut T> {
-        let at = self.find(topic)?;
-        self.values.get_mut(at)
-    }
-
     /// The first entry, not before `from`, whose topic is not below `topic`.
     pub(super) fn lower_bound(&self, from: usize, topic: &str) -> usize {
         let (mut low, mut high) = (from, self.len());
@@ -151,6 +146,7 @@ impl<T> Leaf<T> {
         self.shrink();
     }
 
+    #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
         self.topics.capacity()
             + self.starts.capacity() * size_of::<u32>()

@@ -35,6 +35,7 @@ impl Cursor {
     }
 
     /// Whether the end has been reached: all further steps give [`Step::Done`].
+    #[cfg(test)]
     pub(crate) fn is_done(&self) -> bool {
         self.place == Place::End
     }
@@ -45,7 +46,6 @@ impl Cursor {
 }
 
 /// One step of a [`Scan`].
-#[derive(Debug)]
 pub(crate) enum Step<'t, T> {
     /// The next match. It counts as met: the cursor is past it.
     Entry(&'t str, &'t T),
@@ -166,6 +166,16 @@ impl<T> Drop for Scan<'_, '_, T> {
             from.push_str(topic);
             // The text right behind the topic: nothing fits between the two.
             from.push('\0');
+        }
+    }
+}
+
+impl<T> fmt::Debug for Step<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entry(topic, _) => f.debug_tuple("Entry").field(topic).finish_non_exhaustive(),
+            Self::ComeAgain => f.write_str("ComeAgain"),
+            Self::Done => f.write_str("Done"),
         }
     }
 }
