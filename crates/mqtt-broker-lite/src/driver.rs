@@ -21,7 +21,9 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
-use mqtt_session::{Broker, BrokerEvent, CloseCause, ConnectionId, PeerInfo, Time, TransmitBuf};
+use mqtt_session::{
+    Broker, BrokerEvent, CloseCause, ConnectionId, Decisions, PeerInfo, Time, TransmitBuf,
+};
 
 use crate::config::Config;
 use crate::error::{BindError, ServerError};
@@ -86,7 +88,8 @@ pub(crate) struct Driver {
 impl Driver {
     /// Binds the listeners of `config`. Nothing is accepted before [`run`](Self::run).
     pub(crate) fn bind(config: Config) -> Result<Self, BindError> {
-        if config.broker.decisions.connect {
+        let Decisions { connect, publish, subscribe, read, .. } = config.broker.decisions;
+        if connect || publish || subscribe || read {
             return Err(BindError::Decisions);
         }
         let poll = Poll::new().map_err(BindError::Start)?;
@@ -382,7 +385,12 @@ impl Driver {
                 }
             }
             // A configuration that asks for decisions was refused.
-            BrokerEvent::Connect(_) | _ => {}
+            BrokerEvent::Connect(_)
+            | BrokerEvent::Authenticate(_)
+            | BrokerEvent::Publish(_)
+            | BrokerEvent::Subscribe(_)
+            | BrokerEvent::Read(_)
+            | _ => {}
         }
     }
 

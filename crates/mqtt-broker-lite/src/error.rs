@@ -44,10 +44,9 @@ pub enum BindError {
         /// The address of it that is not a loopback address.
         address: SocketAddr,
     },
-    /// The configuration asks for decisions about each CONNECT
-    /// ([`Decisions::connect`](mqtt_session::Decisions::connect)), which nobody could take here:
-    /// this server does not pass them on.
-    #[error("decisions about CONNECT are asked for, but this server has nobody to ask")]
+    /// The configuration asks for decisions ([`Decisions`](crate::Decisions)), which nobody could
+    /// take here: this server does not pass them on.
+    #[error("decisions about clients are asked for, but this server has nobody to ask")]
     Decisions,
     /// The operating system has no random numbers for us.
     #[error("cannot get random numbers from the operating system: {0}")]

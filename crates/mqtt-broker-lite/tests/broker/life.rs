@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use mqtt_broker_lite::{Address, BindError, Config, Server};
+use mqtt_broker_lite::{Address, BindError, Config, Decisions, Server};
 
 use crate::client::{Client, publish};
 
@@ -185,9 +185,17 @@ fn a_configuration_without_listeners_and_a_host_without_address_are_errors() {
 
 #[test]
 fn decisions_that_nobody_could_take_are_refused_at_the_start() {
-    let mut config = Config::free_port();
-    config.broker.decisions.connect = true;
-    assert!(matches!(Server::bind_blocking(config), Err(BindError::Decisions)));
+    let ask: [fn(&mut Decisions); 4] = [
+        |decisions| decisions.connect = true,
+        |decisions| decisions.publish = true,
+        |decisions| decisions.subscribe = true,
+        |decisions| decisions.read = true,
+    ];
+    for ask in ask {
+        let mut config = Config::free_port();
+        ask(&mut config.broker.decisions);
+        assert!(matches!(Server::bind_blocking(config), Err(BindError::Decisions)));
+    }
 }
 
 #[test]
