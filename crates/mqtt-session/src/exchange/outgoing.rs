@@ -38,6 +38,8 @@ pub(crate) struct Outgoing<T> {
     next_order: u64,
     /// What must be sent again on this connection, last first.
     resend: Vec<PacketId>,
+    /// The order of the first step that is taken on this connection.
+    connection_order: u64,
 }
 
 #[derive(Debug)]
@@ -127,6 +129,7 @@ impl<T> Outgoing<T> {
             initial_quota: 0,
             next_order: 0,
             resend: Vec::new(),
+            connection_order: 0,
         }
     }
 
@@ -140,6 +143,7 @@ impl<T> Outgoing<T> {
         self.initial_quota = receive_maximum.get();
         self.quota = receive_maximum.get();
         self.resend.clear();
+        self.connection_order = self.next_order;
         for (place, id) in self.places.iter_mut().zip(1..=u16::MAX) {
             place.charged = false;
             match place.state {
@@ -169,6 +173,11 @@ impl<T> Outgoing<T> {
             let qos = match place.state {
                 State::Publish1(_) => QoS::AtLeastOnce,
                 State::Publish2(_) => QoS::ExactlyOnce,
+                // Its PUBREC came on this connection, and the PUBREL was sent at once.
+                State::Released(_) if place.order >= self.connection_order => {
+                    self.resend.pop();
+                    continue;
+                }
                 State::Released(_) => {
                     self.resend.pop();
                     return Some(Resend::PubRel(id));

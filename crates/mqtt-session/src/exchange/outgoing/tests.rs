@@ -137,6 +137,19 @@ fn what_is_sent_again_uses_quota_and_a_pubrel_does_not() {
     assert_eq!(resent(&mut outgoing), ["PUBLISH 3 ExactlyOnce c"]);
 }
 
+/// Proves: [MQTT-4.4.0-1]
+#[test]
+fn a_pubrel_whose_pubrec_came_on_this_connection_is_not_sent_again() {
+    let mut outgoing = with_quota(10);
+    assert_eq!(outgoing.send(QoS::ExactlyOnce, "a"), Some(id(1)));
+    assert_eq!(outgoing.send(QoS::ExactlyOnce, "b"), Some(id(2)));
+    outgoing.start_connection(NonZeroU16::new(1).unwrap());
+    assert!(matches!(outgoing.on_pubrec(id(2), false), Recorded::Release(_)));
+    assert_eq!(resent(&mut outgoing), ["PUBLISH 1 ExactlyOnce a"]);
+    outgoing.start_connection(NonZeroU16::new(1).unwrap());
+    assert_eq!(resent(&mut outgoing), ["PUBREL 2", "PUBLISH 1 ExactlyOnce a"]);
+}
+
 #[test]
 fn all_65535_identifiers_can_be_in_use_and_then_none_is_left() {
     let mut outgoing = with_quota(u16::MAX);
