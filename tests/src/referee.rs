@@ -2,7 +2,9 @@
 //!
 //! What is checked here is checked in every test, whatever it is about:
 //!
-//! - CONNACK comes first and once, and nothing comes after DISCONNECT or after a refusal;
+//! - CONNACK comes first, but for AUTH, and once, and nothing comes after DISCONNECT or after a
+//!   refusal;
+//! - the authentication method is the client's own, and none where it named none;
 //! - no packet is larger than the client's Maximum Packet Size;
 //! - no more QoS 1 and QoS 2 messages are under way than the client's Receive Maximum, and no
 //!   packet identifier is used twice at once;
@@ -11,7 +13,7 @@
 //! - a client that wants no problem information gets none;
 //! - every acknowledgement answers something that the client sent, with as many reasons.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use mqtt_codec::{
     ConnAck, Connect, Decoder, Limits, Packet, PacketId, Properties, PropertyId, Publish,
@@ -38,18 +40,19 @@ pub(crate) struct Referee {
     pubrecs: BTreeMap<u16, usize>,
     pubcomps: BTreeMap<u16, usize>,
     pings: usize,
-    /// Identifiers of the broker whose PUBREC the client has sent.
-    recorded: BTreeSet<u16>,
+    /// The same for what a PUBREC asks for.
+    pubrels: BTreeMap<u16, usize>,
 }
 
 /// What the CONNECT asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Terms {
     packet_size: usize,
     receive_maximum: usize,
     alias_maximum: u16,
     problem_information: bool,
     response_information: bool,
+    authentication_method: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +84,7 @@ impl Referee {
                 alias_maximum: 0,
                 problem_information: true,
                 response_information: false,
+                authentication_method: None,
             },
             stage: Stage::Connecting,
             session_present: false,
@@ -92,7 +96,7 @@ impl Referee {
             pubrecs: BTreeMap::new(),
             pubcomps: BTreeMap::new(),
             pings: 0,
-            recorded: BTreeSet::new(),
+            pubrels: BTreeMap::new(),
         }
     }
 
@@ -132,7 +136,7 @@ impl Referee {
             Packet::PubAck(ack) => self.finish(ack.packet_id),
             Packet::PubComp(ack) => self.finish(ack.packet_id),
             Packet::PubRec(ack) => {
-                self.recorded.insert(ack.packet_id.get());
+                owe(&mut self.pubrels, ack.packet_id, 1);
                 if ack.reason.is_error()
                     && self.exchanges.get(&ack.packet_id.get()) == Some(&Exchange::Published)
                 {
@@ -168,6 +172,7 @@ impl Referee {
             alias_maximum: properties.topic_alias_maximum().unwrap_or(0),
             problem_information: properties.request_problem_information() != Some(false),
             response_information: properties.request_response_information() == Some(true),
+            authentication_method: properties.authentication_method().map(str::to_owned),
         };
     }
 
@@ -182,6 +187,10 @@ impl Referee {
         assert!(size <= limit, "{size} bytes for a client that takes {limit}");
         match (self.stage, packet) {
             (Stage::Connecting, Packet::ConnAck(connack)) => self.check_connack(connack),
+            (Stage::Connecting | Stage::Open, Packet::Auth(auth)) => {
+                self.check_method(auth.properties.authentication_method());
+                self.check_problem_information(&auth.properties);
+            }
             (Stage::Connecting, _) => panic!("a packet before CONNACK"),
             (Stage::Over, _) => panic!("a packet after the last one"),
             (Stage::Open, packet) => self.check_open(packet),
@@ -193,7 +202,14 @@ impl Referee {
         assert!(!(connack.session_present && connack.reason.is_error()));
         let information = connack.properties.response_information();
         assert!(information.is_none() || self.terms.response_information, "nobody asked for it");
+        if !connack.reason.is_error() {
+            self.check_method(connack.properties.authentication_method());
+        }
         self.stage = if connack.reason.is_error() { Stage::Over } else { Stage::Open };
+    }
+
+    fn check_method(&self, method: Option<&str>) {
+        assert_eq!(method, self.terms.authentication_method.as_deref(), "another method");
     }
 
     fn check_open(&mut self, packet: &Packet<'_>) {
@@ -213,14 +229,17 @@ impl Referee {
             }
             Packet::PubRel(ack) => {
                 let id = ack.packet_id.get();
-                match self.exchanges.get(&id) {
-                    Some(_) => {
-                        assert!(self.recorded.contains(&id), "PUBREL {id} without its PUBREC");
-                        self.exchanges.insert(id, Exchange::Released);
+                let owed = self.pubrels.get_mut(&id).filter(|owed| **owed > 0);
+                match (owed, self.exchanges.get_mut(&id)) {
+                    (Some(owed), exchange) => {
+                        *owed -= 1;
+                        if let Some(exchange) = exchange {
+                            *exchange = Exchange::Released;
+                        }
                     }
-                    None if ack.reason.is_error() => {}
-                    None => {
-                        assert!(self.session_present, "PUBREL {id} of nothing");
+                    (None, exchange) => {
+                        let is_again = self.session_present && exchange.is_none();
+                        assert!(is_again, "PUBREL {id} that nobody asked for");
                         self.exchanges.insert(id, Exchange::ReleasedAgain);
                     }
                 }
@@ -270,7 +289,6 @@ impl Referee {
         let id = id.get();
         assert!(!self.exchanges.contains_key(&id), "packet identifier {id} is in use");
         assert!(!publish.qos.dup() || self.session_present, "DUP on what was never sent before");
-        self.recorded.remove(&id);
         self.exchanges.insert(id, Exchange::Published);
         let under_way =
             self.exchanges.values().filter(|&&state| state != Exchange::ReleasedAgain).count();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Buf;
-use mqtt_codec::{Decoded, DisconnectReason, Frame, Limits, decode};
+use mqtt_codec::{Decoded, DisconnectReason, Frame, Limits, PropertyBuf, decode};
 use mqtt_session::{
     Broker, BrokerConfig, BrokerEvent, CloseCause, ConnectAnswer, ConnectRequest, ConnectionId,
     OpenError, PeerInfo, Time, TransmitBuf,
@@ -26,7 +26,7 @@ pub struct Wire {
     now: Time,
     peers: Vec<Connection>,
     by_id: BTreeMap<ConnectionId, Peer>,
-    requests: VecDeque<ConnectRequest>,
+    decisions: VecDeque<BrokerEvent>,
     pieces: Pieces,
     budget: usize,
     transcript: Transcript,
@@ -53,7 +53,7 @@ impl Wire {
             now: Time::ZERO,
             peers: Vec::new(),
             by_id: BTreeMap::new(),
-            requests: VecDeque::new(),
+            decisions: VecDeque::new(),
             pieces: Pieces::Whole,
             budget: 64 * 1024,
             transcript: Transcript::default(),
@@ -197,7 +197,22 @@ impl Wire {
 
     /// The next CONNECT that the broker wants a decision about.
     pub fn next_request(&mut self) -> Option<ConnectRequest> {
-        self.requests.pop_front()
+        match self.decisions.pop_front() {
+            Some(BrokerEvent::Connect(request)) => Some(request),
+            Some(other) => panic!("not a CONNECT to decide about: {other:?}"),
+            None => None,
+        }
+    }
+
+    /// The next decision of any kind that the broker asks for.
+    pub fn next_decision(&mut self) -> Option<BrokerEvent> {
+        self.decisions.pop_front()
+    }
+
+    /// Calls the broker as its driver would, and lets it come to rest.
+    pub fn call(&mut self, call: impl FnOnce(&mut Broker, Time)) {
+        call(&mut self.broker, self.now);
+        self.settle();
     }
 
     /// Decides about a CONNECT.
@@ -208,7 +223,7 @@ impl Wire {
 
     /// Ends a connection from the broker's side.
     pub fn disconnect(&mut self, peer: Peer, reason: DisconnectReason) {
-        self.broker.disconnect(self.peers[peer.0].id, self.now, reason);
+        self.broker.disconnect(self.peers[peer.0].id, self.now, reason, &PropertyBuf::new());
         self.settle();
     }
 
@@ -283,7 +298,11 @@ impl Wire {
 
     fn on_event(&mut self, event: BrokerEvent) {
         match event {
-            BrokerEvent::Connect(request) => self.requests.push_back(request),
+            BrokerEvent::Connect(_)
+            | BrokerEvent::Authenticate(_)
+            | BrokerEvent::Publish(_)
+            | BrokerEvent::Subscribe(_)
+            | BrokerEvent::Read(_) => self.decisions.push_back(event),
             BrokerEvent::Resume(id) => {
                 assert!(self.broker.accepts_input(id), "Resume for what is not read");
                 self.feed(self.by_id[&id]);

@@ -494,13 +494,16 @@ fn a_connect_is_decided_about_before_anything_behind_it_is_read() {
     let b = wire.open("b");
     wire.send_all(b, [connect("b").into(), subscribe(1, "t").into()]);
     let request = wire.next_request().unwrap();
-    wire.answer_connect(request, ConnectAnswer::Refuse(ConnectReason::BadUserNameOrPassword));
+    wire.answer_connect(
+        request,
+        ConnectAnswer::Refuse(ConnectReason::BadUserNameOrPassword.into()),
+    );
     assert_eq!(wire.receive(b), ["CONNACK 86 Bad User Name or Password", "closed"]);
     // A decision that says nothing against the client and still refuses it counts as 0x87.
     let c = wire.open("c");
     wire.send(c, connect("c"));
     let request = wire.next_request().unwrap();
-    wire.answer_connect(request, ConnectAnswer::Refuse(ConnectReason::Success));
+    wire.answer_connect(request, ConnectAnswer::Refuse(ConnectReason::Success.into()));
     assert_eq!(wire.receive(c), ["CONNACK 87 Not authorized", "closed"]);
     assert_eq!(wire.broker().gauges().sessions, 1);
 }
