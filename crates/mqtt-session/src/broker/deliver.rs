@@ -97,14 +97,15 @@ impl Broker {
             if access == Access::Asked {
                 return false;
             }
-            if access == Access::Denied {
-                statistics.dropped.count(DropReason::NotAuthorized);
-                *dropped += 1;
-            }
             match transmit_again(now, connection, flow, messages, access, out) {
                 Some(Sent::Packet) => continue,
                 Some(Sent::Message) => {
                     statistics.publishes_sent += 1;
+                    continue;
+                }
+                Some(Sent::Dropped(reason)) => {
+                    statistics.dropped.count(reason);
+                    *dropped += 1;
                     continue;
                 }
                 None => {}
@@ -176,6 +177,7 @@ const SPARE_ANSWERS_BYTES: usize = 4096;
 enum Sent {
     Packet,
     Message,
+    Dropped(DropReason),
 }
 
 impl Flow {
@@ -185,7 +187,8 @@ impl Flow {
         self.undecided.take_if(|delivery| delivery.qos == QoS::AtMostOnce || may_send)
     }
 
-    /// Takes the message that was queued first among those that may be sent now.
+    /// Takes the message that was queued first among those that may be sent now. Without quota
+    /// those of QoS 0 still are, and so is every answer [MQTT-3.3.4-10].
     fn next_queued(&mut self, messages: &Messages) -> Option<Delivery> {
         let first = self.unacknowledged.front().map(|delivery| delivery.order);
         let second = self
@@ -258,19 +261,21 @@ fn transmit_again(
         }
         Resend::Publish(id, qos, delivery) => {
             let message = delivery.message.and_then(|id| messages.get(id));
-            // [MQTT-3.3.1-1] [MQTT-4.3.3-7]: with DUP, however old the message is.
-            let sent = message.filter(|_| access == Access::Allowed).is_some_and(|message| {
-                encode(now, connection, message, with_id(qos, id, true), delivery, out).is_ok()
-            });
-            if !sent {
-                // This connection takes only smaller packets, or the client may not read the
-                // topic any more: it counts as delivered [MQTT-3.1.2-25].
-                if let Some(message) = cancel(flow, qos, id).and_then(|d| d.message) {
-                    messages.release(message);
+            let sent = match message {
+                _ if access == Access::Denied => Err(DropReason::NotAuthorized),
+                // [MQTT-3.3.1-1] [MQTT-4.3.3-7] [MQTT-4.3.3-13]: with DUP, however old the message is.
+                Some(message) => {
+                    encode(now, connection, message, with_id(qos, id, true), delivery, out)
                 }
-                return Some(Sent::Packet);
+                None => Ok(()),
+            };
+            let Err(reason) = sent else { return Some(Sent::Message) };
+            // This connection takes only smaller packets, or the client may not read the topic
+            // any more: it counts as delivered [MQTT-3.1.2-25].
+            if let Some(message) = cancel(flow, qos, id).and_then(|d| d.message) {
+                messages.release(message);
             }
-            Some(Sent::Message)
+            Some(Sent::Dropped(reason))
         }
     }
 }
@@ -362,7 +367,7 @@ fn encode(
     };
     // [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18]
     // [MQTT-3.3.2-20]: all of these are passed on in the bytes they came in.
-    let forward = Forward {
+    let mut forward = Forward {
         qos,
         retain: delivery.retain,
         topic,
@@ -372,17 +377,24 @@ fn encode(
         forwardable: message.properties(),
         payload_len: message.payload_len(),
     };
-    let encoded = out.append(|bytes| {
-        forward.encode_header(bytes, connection.packet_size)?;
-        bytes.extend_from_slice(message.small_payload());
-        Ok::<_, mqtt_codec::EncodeError>(())
-    });
-    if encoded.is_err() {
-        if let (OutgoingAlias::Set(alias), Some(aliases)) =
+    let mut append = |forward: &Forward<'_>| {
+        out.append(|bytes| {
+            forward.encode_header(bytes, connection.packet_size)?;
+            bytes.extend_from_slice(message.small_payload());
+            Ok::<_, mqtt_codec::EncodeError>(())
+        })
+    };
+    let mut encoded = append(&forward);
+    if encoded.is_err()
+        && let (OutgoingAlias::Set(alias), Some(aliases)) =
             (alias, &mut connection.outgoing_aliases)
-        {
-            aliases.withdraw(alias);
-        }
+    {
+        // An alias makes the first packet that has it larger: it may fit without.
+        aliases.withdraw(alias);
+        forward.topic_alias = None;
+        encoded = append(&forward);
+    }
+    if encoded.is_err() {
         return Err(DropReason::TooLarge);
     }
     let shared = message.shared_payload();

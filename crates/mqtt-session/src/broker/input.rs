@@ -125,6 +125,7 @@ impl Broker {
                     return (input.len(), 0);
                 }
                 Phase::Opened | Phase::Deciding(_) | Phase::Challenged(_) => false,
+                // [MQTT-3.1.4-6]: what comes behind a refused CONNECT is not looked at.
                 Phase::Closing(_) => return (input.len(), 0),
             };
             let limit = if is_open {

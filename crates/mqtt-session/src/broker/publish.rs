@@ -254,7 +254,8 @@ impl Broker {
         if let Some(stored) = self.messages.get(message)
             && stored.retain
         {
-            // There was room when the message came; a will may find none any more.
+            // [MQTT-3.3.1-8]: no other message touches what is retained. There was room when this
+            // one came; a will may find none any more.
             if stored.payload_len() == 0 || self.can_retain(stored.topic(), stored.size()) {
                 self.retain(message);
             } else {

@@ -69,6 +69,7 @@ impl Replay {
                 continue;
             }
             let qos = lower(message.qos, self.subscription.options.qos);
+            // [MQTT-3.3.4-5]: a copy of its own for each new subscription.
             let subscription_ids =
                 self.subscription.id.map_or(SubscriptionIds::None, SubscriptionIds::One);
             messages.hold(id);

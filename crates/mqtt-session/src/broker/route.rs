@@ -104,6 +104,10 @@ impl Broker {
     }
 
     /// Appends a message to the queue of a session, if there is room.
+    ///
+    /// A queue keeps the order in which messages came, and whatever is dropped is the newest: one
+    /// publisher's messages of one QoS reach a client in their order [MQTT-4.6.0-5]
+    /// [MQTT-4.6.0-6].
     fn enqueue(
         &mut self,
         session_slot: u32,

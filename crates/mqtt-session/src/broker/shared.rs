@@ -152,7 +152,11 @@ impl Broker {
         true
     }
 
-    /// Whose turn it is in a group: the next member with a connection and room in its queue, else
+    /// Who gets the next message of a group, with the QoS granted to that member [MQTT-4.8.2-3].
+    /// From here on the message is that session's alone: an exchange that breaks off goes on when
+    /// the same client is back [MQTT-4.8.2-4], and ends with its session [MQTT-4.8.2-5].
+    ///
+    /// Whose turn it is: the next member with a connection and room in its queue, else
     /// the next one with room. `None` if all queues are full; the message is then given to the
     /// member whose turn it is, where it is counted as dropped.
     pub(super) fn choose_member(&mut self, subscriber: u32) -> Option<(u32, Subscription)> {

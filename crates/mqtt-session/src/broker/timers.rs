@@ -155,6 +155,8 @@ impl Broker {
         }
     }
 
+    /// Something is due for a session. It has no connection: one that has is never armed
+    /// [MQTT-4.1.0-1].
     fn on_session_timer(&mut self, slot: u32) {
         let now = self.now;
         let Some(session) = self.sessions.get_mut(slot) else { return };

@@ -57,11 +57,11 @@ enum State<T> {
     Free { next: u16 },
     /// A SUBSCRIBE or UNSUBSCRIBE waits for its answer.
     Request(T),
-    /// A QoS 1 PUBLISH waits for PUBACK.
+    /// A QoS 1 PUBLISH waits for PUBACK [MQTT-4.3.2-3].
     Publish1(T),
-    /// A QoS 2 PUBLISH waits for PUBREC.
+    /// A QoS 2 PUBLISH waits for PUBREC [MQTT-4.3.3-3].
     Publish2(T),
-    /// A PUBREL waits for PUBCOMP.
+    /// A PUBREL waits for PUBCOMP [MQTT-4.3.3-5].
     Released(T),
 }
 
@@ -167,47 +167,51 @@ impl<T> Outgoing<T> {
     ///
     /// Nothing is sent again at any other time than on a resumed session [MQTT-4.4.0-1].
     pub(crate) fn next_resend(&mut self) -> Option<Resend<'_, T>> {
-        loop {
-            let id = *self.resend.last()?;
-            let place = self.places.get_mut(index(id))?;
-            let qos = match place.state {
-                State::Publish1(_) => QoS::AtLeastOnce,
-                State::Publish2(_) => QoS::ExactlyOnce,
-                // Its PUBREC came on this connection, and the PUBREL was sent at once.
-                State::Released(_) if place.order >= self.connection_order => {
-                    self.resend.pop();
-                    continue;
-                }
-                State::Released(_) => {
-                    self.resend.pop();
-                    return Some(Resend::PubRel(id));
-                }
-                // Acknowledged on this connection before it was sent again.
-                State::Free { .. } | State::Request(_) => {
-                    self.resend.pop();
-                    continue;
-                }
-            };
-            // [MQTT-4.9.0-2]
-            if self.quota == 0 {
-                return None;
+        self.skip_settled();
+        let id = *self.resend.last()?;
+        let place = self.places.get_mut(index(id))?;
+        let qos = match place.state {
+            State::Publish1(_) => QoS::AtLeastOnce,
+            State::Publish2(_) => QoS::ExactlyOnce,
+            State::Released(_) => {
+                self.resend.pop();
+                return Some(Resend::PubRel(id));
             }
-            self.quota -= 1;
+            State::Free { .. } | State::Request(_) => return None,
+        };
+        // [MQTT-4.9.0-2]
+        if self.quota == 0 {
+            return None;
+        }
+        self.quota -= 1;
+        self.resend.pop();
+        place.charged = true;
+        match &mut place.state {
+            State::Publish1(item) | State::Publish2(item) => Some(Resend::Publish(id, qos, item)),
+            State::Free { .. } | State::Request(_) | State::Released(_) => None,
+        }
+    }
+
+    /// Takes out of `resend` what was settled on this connection before its turn came: it was
+    /// acknowledged, or its PUBREC came and the PUBREL was sent at once.
+    fn skip_settled(&mut self) {
+        while let Some(&id) = self.resend.last() {
+            let is_owed = self.places.get(index(id)).is_some_and(|place| match place.state {
+                State::Publish1(_) | State::Publish2(_) => true,
+                State::Released(_) => place.order < self.connection_order,
+                State::Free { .. } | State::Request(_) => false,
+            });
+            if is_owed {
+                return;
+            }
             self.resend.pop();
-            let place = self.places.get_mut(index(id))?;
-            place.charged = true;
-            return match &mut place.state {
-                State::Publish1(item) | State::Publish2(item) => {
-                    Some(Resend::Publish(id, qos, item))
-                }
-                State::Free { .. } | State::Request(_) | State::Released(_) => None,
-            };
         }
     }
 
     /// The item of the PUBLISH that `next_resend` would hand out; `None` for a PUBREL, or if
     /// nothing may be sent again now.
-    pub(crate) fn peek_resend(&self) -> Option<&T> {
+    pub(crate) fn peek_resend(&mut self) -> Option<&T> {
+        self.skip_settled();
         let id = *self.resend.last()?;
         match &self.places.get(index(id))?.state {
             State::Publish1(item) | State::Publish2(item) if self.quota > 0 => Some(item),
