@@ -129,6 +129,16 @@ fn what_was_published_by_a_client_that_left_without_reading_is_delivered() {
     }
 }
 
+/// Proves: [MQTT-3.1.4-3]
+#[test]
+fn a_client_identifier_that_connects_again_takes_the_older_connection_over() {
+    let (_server, address) = broker();
+    let mut older = Client::connect(address, "same");
+    let mut newer = Client::connect(address, "same");
+    older.expect_disconnect(0x8e);
+    newer.ping();
+}
+
 #[test]
 fn more_clients_than_allowed_are_turned_away_until_one_leaves() {
     let mut config = Config::free_port();
