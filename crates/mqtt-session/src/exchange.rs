@@ -14,3 +14,6 @@ mod outgoing;
 pub(crate) use alias::{AliasFault, IncomingAliases, OutgoingAlias, OutgoingAliases};
 pub(crate) use incoming::{Incoming, Received, Rejected};
 pub(crate) use outgoing::{Acknowledged, Exchange, Outgoing, Recorded, Resend};
+
+#[cfg(test)]
+mod transitions;
