@@ -412,7 +412,8 @@ impl<T> Outgoing<T> {
                 return None;
             }
             self.push_free();
-            self.link_free();
+            self.first_free = u16::try_from(self.places.len()).ok()?;
+            self.last_free = self.first_free;
         }
         let id = PacketId::new(self.first_free)?;
         let place = self.places.get_mut(index(id))?;
@@ -469,8 +470,9 @@ impl<T> Outgoing<T> {
     fn link_free(&mut self) {
         let mut next = 0;
         self.last_free = 0;
-        for (place, id) in self.places.iter_mut().zip(1..=u16::MAX).rev() {
+        for (at, place) in self.places.iter_mut().enumerate().rev() {
             if let State::Free { next: link } = &mut place.state {
+                let id = u16::try_from(at + 1).unwrap_or(u16::MAX);
                 *link = next;
                 next = id;
                 if self.last_free == 0 {
