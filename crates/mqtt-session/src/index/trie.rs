@@ -1,7 +1,7 @@
 //! Wildcard filters: a trie whose edges are interned levels.
 //!
-//! A node stands for the beginning of a filter, so each node has one path to it. The edges to
-//! literal levels are in one hash table keyed by node and level; `+` is a field of the node, and a
+//! A node stands for the beginning of a filter, so each node has one path to it. Edges to
+//! literal levels are in one hash table keyed by node and level, unless a node has but one; `+` is a field of the node, and a
 //! `#` is not a node at all but a second filter at the node it follows.
 
 use core::num::NonZeroU32;
@@ -45,11 +45,21 @@ pub(super) struct Node {
     /// `None`: a `+`, or the root.
     pub(super) level: Option<LevelId>,
     pub(super) plus: Option<NodeId>,
-    /// How many children there are for literal levels.
-    pub(super) literals: u32,
+    pub(super) literals: Literals,
     pub(super) here: Option<FilterId>,
     pub(super) subtree: Option<FilterId>,
     shape: Option<ShapeId>,
+}
+
+/// The children for literal levels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Literals {
+    #[default]
+    None,
+    /// One, as most nodes have. It is not in the table of edges.
+    One(NodeId),
+    /// So many, all in the table of edges. After removals it can be one.
+    Many(u32),
 }
 
 impl Node {
@@ -61,7 +71,10 @@ impl Node {
     }
 
     fn is_unused(&self) -> bool {
-        self.plus.is_none() && self.literals == 0 && self.here.is_none() && self.subtree.is_none()
+        self.plus.is_none()
+            && self.literals == Literals::None
+            && self.here.is_none()
+            && self.subtree.is_none()
     }
 }
 
@@ -134,20 +147,21 @@ impl Trie {
             && node.is_unused()
         {
             let (level, shape) = (node.level, node.shape);
-            if let Some(level) = level {
-                self.edges.remove(self.edge_hash(parent, level), at);
-                self.levels.release(level);
+            match level {
+                Some(level) => {
+                    self.unlink(parent, level, at);
+                    self.levels.release(level);
+                }
+                None => {
+                    if let Some(parent) = self.nodes.get_mut(parent) {
+                        parent.plus = None;
+                    }
+                }
             }
             if let Some(shape) = shape {
                 self.shapes.release(shape);
             }
             self.nodes.remove(at);
-            if let Some(parent) = self.nodes.get_mut(parent) {
-                match level {
-                    Some(_) => parent.literals -= 1,
-                    None => parent.plus = None,
-                }
-            }
             at = parent;
         }
     }
@@ -192,8 +206,17 @@ impl Trie {
     }
 
     /// The child of a node for a literal level.
+    fn child(&self, parent: NodeId, level: LevelId) -> Option<NodeId> {
+        match self.nodes.get(parent)?.literals {
+            Literals::None => None,
+            Literals::One(child) => (self.nodes.get(child)?.level == Some(level)).then_some(child),
+            Literals::Many(_) => self.edge(parent, level),
+        }
+    }
+
+    /// The child of a node that has [`Literals::Many`].
     #[inline]
-    pub(super) fn child(&self, parent: NodeId, level: LevelId) -> Option<NodeId> {
+    pub(super) fn edge(&self, parent: NodeId, level: LevelId) -> Option<NodeId> {
         self.edges.find(self.edge_hash(parent, level), |child| {
             self.nodes
                 .get(child)
@@ -222,11 +245,41 @@ impl Trie {
     fn add_literal(&mut self, parent: NodeId, text: &str) -> NodeId {
         let level = self.levels.acquire(text.as_bytes());
         let child = self.add_node(parent, Some(level), Kind::Text);
-        self.edges.insert(self.edge_hash(parent, level), child);
-        if let Some(parent) = self.nodes.get_mut(parent) {
-            parent.literals += 1;
-        }
+        self.link(parent, level, child);
         child
+    }
+
+    fn link(&mut self, parent: NodeId, level: LevelId, child: NodeId) {
+        let literals = self.nodes.get(parent).map(|node| node.literals).unwrap_or_default();
+        let literals = match literals {
+            Literals::None => Literals::One(child),
+            Literals::One(other) => {
+                if let Some(other_level) = self.nodes.get(other).and_then(|other| other.level) {
+                    self.edges.insert(self.edge_hash(parent, other_level), other);
+                }
+                self.edges.insert(self.edge_hash(parent, level), child);
+                Literals::Many(2)
+            }
+            Literals::Many(count) => {
+                self.edges.insert(self.edge_hash(parent, level), child);
+                Literals::Many(count + 1)
+            }
+        };
+        if let Some(parent) = self.nodes.get_mut(parent) {
+            parent.literals = literals;
+        }
+    }
+
+    fn unlink(&mut self, parent: NodeId, level: LevelId, child: NodeId) {
+        let hash = self.edge_hash(parent, level);
+        let Some(parent) = self.nodes.get_mut(parent) else { return };
+        parent.literals = match parent.literals {
+            Literals::None | Literals::One(_) => Literals::None,
+            Literals::Many(count) => {
+                self.edges.remove(hash, child);
+                if count > 1 { Literals::Many(count - 1) } else { Literals::None }
+            }
+        };
     }
 
     fn add_node(&mut self, parent: NodeId, level: Option<LevelId>, kind: Kind) -> NodeId {

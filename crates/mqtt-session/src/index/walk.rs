@@ -7,7 +7,7 @@
 use super::{
     FilterId,
     levels::{LevelId, Levels},
-    trie::Trie,
+    trie::{Literals, Trie},
 };
 
 /// Levels whose bounds and ids are remembered. Deeper topics are matched as well; they look a level
@@ -41,10 +41,17 @@ impl Trie {
                 }
             } else if let Some(level) = levels.level(depth, start) {
                 let plus = if wildcards { node.plus } else { None };
-                if node.literals > 0 {
-                    next = level.id(topic, &self.levels).and_then(|id| self.child(at, id));
-                    pending += usize::from(next.is_some() && plus.is_some());
-                }
+                next = match node.literals {
+                    Literals::None => None,
+                    Literals::One(child) => {
+                        let wanted = self.nodes.get(child).and_then(|child| child.level);
+                        wanted.filter(|&id| level.is(id, topic, &self.levels)).and(Some(child))
+                    }
+                    Literals::Many(_) => {
+                        level.id(topic, &self.levels).and_then(|id| self.edge(at, id))
+                    }
+                };
+                pending += usize::from(next.is_some() && plus.is_some());
                 next = next.or(plus);
                 if next.is_some() {
                     depth += 1;
@@ -122,6 +129,19 @@ impl<'a> TopicLevels<'a> {
 }
 
 impl TopicLevel {
+    /// Whether this is the level `id`. Comparing takes less than looking it up.
+    #[inline]
+    fn is(&mut self, id: LevelId, topic: &[u8], levels: &Levels) -> bool {
+        if let Some(known) = self.id {
+            return known == Some(id);
+        }
+        let same = topic.get(self.start..self.end) == Some(levels.text(id));
+        if same {
+            self.id = Some(Some(id));
+        }
+        same
+    }
+
     #[inline]
     fn id(&mut self, topic: &[u8], levels: &Levels) -> Option<LevelId> {
         *self.id.get_or_insert_with(|| levels.find(topic.get(self.start..self.end)?))
