@@ -267,7 +267,10 @@ fn transmit_again(
                 Some(message) => {
                     encode(now, connection, message, with_id(qos, id, true), delivery, out)
                 }
-                None => Ok(()),
+                None => {
+                    cancel(flow, qos, id);
+                    return Some(Sent::Packet);
+                }
             };
             let Err(reason) = sent else { return Some(Sent::Message) };
             // This connection takes only smaller packets, or the client may not read the topic

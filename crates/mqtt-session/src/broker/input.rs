@@ -257,8 +257,12 @@ impl Broker {
             connection.answers = self.spare_answers.pop().unwrap_or_default();
         }
         // What does not fit the client's Maximum Packet Size is not sent [MQTT-3.1.2-24]
-        // [MQTT-3.1.2-25]; the codec has left out before what may be left out.
+        // [MQTT-3.1.2-25]; the codec has left out before what may be left out. A client that waits
+        // for an answer it cannot take, such as a long SUBACK, is not left waiting.
         if packet.encode(&mut connection.answers, connection.packet_size).is_err() {
+            if !matches!(packet, Packet::ConnAck(_) | Packet::Disconnect(_)) {
+                self.end(slot, DisconnectReason::PacketTooLarge);
+            }
             return;
         }
         if connection.answers.len() > limit {
