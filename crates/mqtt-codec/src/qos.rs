@@ -130,10 +130,4 @@ impl PublishQos {
             Self::AtLeastOnce { dup, .. } | Self::ExactlyOnce { dup, .. } => dup,
         }
     }
-
-    /// The DUP and QoS bits of the fixed header.
-    #[inline]
-    pub(crate) const fn flags(self) -> u8 {
-        (self.dup() as u8) << 3 | (self.qos() as u8) << 1
-    }
 }

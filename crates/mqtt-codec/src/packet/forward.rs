@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::num::NonZeroU16;
 
-use super::publish::{Header, first_byte};
+use super::publish::Header;
 use crate::error::EncodeError;
 use crate::ids::SubscriptionId;
 use crate::property::PropertyId;
@@ -76,18 +76,14 @@ impl Forward<'_> {
         out: &mut Vec<u8>,
         max_packet_size: u32,
     ) -> Result<(), EncodeError> {
-        if self.topic.is_none() && self.topic_alias.is_none() {
-            return Err(EncodeError::NoTopic);
-        }
+        let topic = match self.topic {
+            Some(topic) => topic.as_str(),
+            None if self.topic_alias.is_some() => "",
+            None => return Err(EncodeError::NoTopic),
+        };
         let mut counter = Counter::default();
         self.write_properties(&mut counter);
-        let properties_len = counter.0;
-        let header = Header {
-            first_byte: first_byte(self.qos, self.retain),
-            topic: self.topic.map_or("", |topic| topic.as_str()),
-            packet_id: self.qos.packet_id(),
-            properties_len,
-        };
+        let header = Header::new(self.qos, self.retain, topic, counter.0);
         header.write(self.payload_len, false, out, max_packet_size)?;
         self.write_properties(out);
         Ok(())

@@ -15,7 +15,7 @@ use crate::topic::TopicName;
 
 /// The first byte without its flags.
 const FIRST_BYTE: u8 = 0x30;
-const DUP: u8 = 0b1000;
+const DUP_SHIFT: u8 = 3;
 const RETAIN: u8 = 0b0001;
 
 /// A message.
@@ -61,7 +61,7 @@ impl<'a> Publish<'a> {
         } else {
             Some(TopicName::from_checked(text::checked(topic)))
         };
-        let dup = first & DUP != 0;
+        let dup = first >> DUP_SHIFT & 1 != 0;
         // [MQTT-2.2.1-2]
         let qos = match first >> 1 & 0b11 {
             0 => PublishQos::AtMostOnce,
@@ -132,17 +132,14 @@ impl<'a> Publish<'a> {
         out: &mut Vec<u8>,
         max_packet_size: u32,
     ) -> Result<(), EncodeError> {
-        if self.topic.is_none() && !self.properties.contains(PropertyId::TopicAlias) {
-            return Err(EncodeError::NoTopic);
-        }
+        let topic = match self.topic {
+            Some(topic) => topic.as_str(),
+            None if self.properties.contains(PropertyId::TopicAlias) => "",
+            None => return Err(EncodeError::NoTopic),
+        };
         encode::check_properties(self.properties, PacketType::Publish.into())?;
         let properties = self.properties.as_bytes();
-        let header = Header {
-            first_byte: first_byte(self.qos, self.retain),
-            topic: self.topic.map_or("", |topic| topic.as_str()),
-            packet_id: self.qos.packet_id(),
-            properties_len: properties.len() as u64,
-        };
+        let header = Header::new(self.qos, self.retain, topic, properties.len() as u64);
         header.write(payload_len, payload_follows, out, max_packet_size)?;
         if !properties.is_empty() {
             out.bytes(properties);
@@ -151,21 +148,27 @@ impl<'a> Publish<'a> {
     }
 }
 
-/// The first byte of a PUBLISH.
-#[inline(always)]
-pub(super) fn first_byte(qos: PublishQos, retain: bool) -> u8 {
-    FIRST_BYTE | qos.flags() | u8::from(retain)
-}
-
 /// What stands before the properties of a PUBLISH.
 pub(super) struct Header<'a> {
-    pub(super) first_byte: u8,
-    pub(super) topic: &'a str,
-    pub(super) packet_id: Option<PacketId>,
-    pub(super) properties_len: u64,
+    first_byte: u8,
+    topic: &'a str,
+    packet_id: Option<PacketId>,
+    properties_len: u64,
 }
 
-impl Header<'_> {
+impl<'a> Header<'a> {
+    #[inline(always)]
+    pub(super) fn new(qos: PublishQos, retain: bool, topic: &'a str, properties_len: u64) -> Self {
+        let (flags, packet_id) = match qos {
+            // [MQTT-2.2.1-2] [MQTT-3.3.1-2]
+            PublishQos::AtMostOnce => (0, None),
+            PublishQos::AtLeastOnce { id, dup } => (0b0010 | u8::from(dup) << DUP_SHIFT, Some(id)),
+            PublishQos::ExactlyOnce { id, dup } => (0b0100 | u8::from(dup) << DUP_SHIFT, Some(id)),
+        };
+        let first_byte = FIRST_BYTE | flags | u8::from(retain);
+        Self { first_byte, topic, packet_id, properties_len }
+    }
+
     /// Checks the size of the packet, reserves memory for it, and writes the fixed header and what
     /// stands before the properties. `payload_len` is counted, and memory reserved for it unless
     /// the payload goes elsewhere.
