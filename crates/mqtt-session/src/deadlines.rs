@@ -9,7 +9,7 @@ use core::{cmp::Ordering, fmt, num::NonZeroU32};
 
 use crate::arena::{Arena, Key};
 
-/// Children of a heap node. Four lie in one cache line and halve the height.
+/// Children of a heap node: 48 bytes, one or two cache lines, for half the height of a binary heap.
 const WIDTH: usize = 4;
 
 /// Names an armed deadline until it fires or is cancelled. The owner keeps it beside what the timer
