@@ -423,6 +423,11 @@ impl Driver {
             return 0;
         };
         if let Some(held) = &mut connection.held {
+            if self.broker.is_closing(id) {
+                // Its last packets, and then its end: the linger is all the time it gets.
+                self.broker.poll_transmit(id, self.now, held, WRITE_AT_MOST);
+                return 0;
+            }
             // An event tells when the socket takes more. Until then the broker fills the buffer
             // up, and keeps to itself what does not fit.
             return fill(&mut self.broker, id, self.now, held);

@@ -308,6 +308,13 @@ impl Broker {
                 .is_some_and(|connection| !connection.paused.any() && !connection.is_closing())
     }
 
+    /// Whether a connection has nothing more to send than its last answers: its driver polls it
+    /// however much it holds for it already, so that it can be closed.
+    pub fn is_closing(&self, id: ConnectionId) -> bool {
+        self.connections.is_current(id.0)
+            && self.connections.get(id.0.slot).is_some_and(Connection::is_closing)
+    }
+
     /// The configuration.
     pub const fn config(&self) -> &BrokerConfig {
         &self.config

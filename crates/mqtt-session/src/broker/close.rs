@@ -91,12 +91,13 @@ impl Broker {
         // [MQTT-3.14.4-1]: after this nothing is queued for the connection.
         connection.phase = Phase::Closing(cause);
         connection.tail = None;
-        connection.incoming_aliases = None;
-        connection.outgoing_aliases = None;
+        connection.aliases = None;
         let session = connection.session.take();
         if connection.answers.is_empty() {
             self.forget_connection(slot);
         } else {
+            // Also a driver whose buffer for this connection is full has to hear of the end.
+            connection.is_ready = false;
             self.mark_ready(slot);
             self.arm_connection(slot);
         }
@@ -152,7 +153,7 @@ impl Broker {
             }
             // [MQTT-3.1.2-23]: state is kept while the interval runs.
             u32::MAX => {}
-            seconds => session.ends_at = Some(now.plus_secs(seconds)),
+            seconds => session.ends_at = now.plus_secs(seconds),
         }
         session.drop_unacknowledged(&mut self.messages);
         let will_is_due =

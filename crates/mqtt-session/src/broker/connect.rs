@@ -6,7 +6,7 @@ use mqtt_codec::{ConnAck, Connect, ConnectReason, DisconnectReason, Packet, Prop
 
 use super::authenticate::{Authentication, Step};
 use super::connection::{Deciding, Phase};
-use super::messages::{NewMessage, Payload};
+use super::messages::{NEVER, NewMessage, Payload};
 use super::request::{WillRequest, told};
 use super::session::{FlowStart, Session, StoredWill};
 use super::{
@@ -83,7 +83,7 @@ impl Broker {
         let ticket = self.draw_ticket();
         request.ticket = ticket;
         if let Some(connection) = self.connections.get_mut(slot) {
-            connection.phase = Phase::Deciding(Deciding { ticket, until });
+            connection.phase = Phase::Deciding(Box::new(Deciding { ticket, until }));
             connection.paused.for_decision = true;
         }
         self.arm_connection(slot);
@@ -240,11 +240,13 @@ impl Broker {
                 request.topic_alias_maximum,
                 self.config.limits.outgoing_topic_aliases,
             );
-            connection.outgoing_aliases = aliases.is_enabled().then(|| Box::new(aliases));
+            if aliases.is_enabled() {
+                connection.aliases.get_or_insert_default().outgoing = Some(aliases);
+            }
         }
         if let Some(session) = self.sessions.get_mut(session_slot) {
             session.connection = Some(slot);
-            session.ends_at = None;
+            session.ends_at = NEVER;
             session.expiry_interval =
                 request.session_expiry_interval.min(self.config.session_expiry_ceiling);
             if let Some(flow) = &mut session.flow {

@@ -49,8 +49,15 @@ pub(super) struct Connection {
     pub(super) asked_expiry: bool,
     /// What only a connection that is asked about has.
     pub(super) asked: Option<Box<Asked>>,
-    pub(super) incoming_aliases: Option<Box<IncomingAliases>>,
-    pub(super) outgoing_aliases: Option<Box<OutgoingAliases>>,
+    pub(super) aliases: Option<Box<Aliases>>,
+}
+
+/// The topic aliases of both directions [MQTT-3.3.2-7].
+#[derive(Debug, Default)]
+pub(super) struct Aliases {
+    pub(super) incoming: IncomingAliases,
+    /// `None` for a client that takes none.
+    pub(super) outgoing: Option<OutgoingAliases>,
 }
 
 /// Decisions about an open connection.
@@ -87,7 +94,7 @@ pub(super) enum Phase {
     /// The CONNECT has not come.
     Opened,
     /// The CONNECT was handed to policy; the key tells its answer from a late one.
-    Deciding(Deciding),
+    Deciding(Box<Deciding>),
     /// A challenge was sent; the client has to answer it with AUTH.
     Challenged(Box<ConnectRequest>),
     /// The CONNECT was accepted.
@@ -141,8 +148,7 @@ impl Connection {
             problem_information: true,
             asked_expiry: false,
             asked: None,
-            incoming_aliases: None,
-            outgoing_aliases: None,
+            aliases: None,
         }
     }
 

@@ -360,7 +360,8 @@ fn encode(
 ) -> Result<(), DropReason> {
     let topic = message.topic();
     let mut alias = OutgoingAlias::None;
-    if let Some(aliases) = &mut connection.outgoing_aliases {
+    let mut aliases = connection.aliases.as_mut().and_then(|both| both.outgoing.as_mut());
+    if let Some(aliases) = &mut aliases {
         alias = aliases.assign(topic);
     }
     let (topic, topic_alias) = match alias {
@@ -389,8 +390,7 @@ fn encode(
     };
     let mut encoded = append(&forward);
     if encoded.is_err()
-        && let (OutgoingAlias::Set(alias), Some(aliases)) =
-            (alias, &mut connection.outgoing_aliases)
+        && let (OutgoingAlias::Set(alias), Some(aliases)) = (alias, &mut aliases)
     {
         // An alias makes the first packet that has it larger: it may fit without.
         aliases.withdraw(alias);

@@ -134,7 +134,7 @@ impl Message {
 }
 
 /// The end of time.
-const NEVER: Time = Time::from_nanos(u64::MAX);
+pub(super) const NEVER: Time = Time::from_nanos(u64::MAX);
 
 impl Messages {
     /// How many messages are stored.

@@ -169,7 +169,7 @@ impl Broker {
     ) -> Handled {
         let maximum = self.config.limits.topic_alias_maximum;
         let Some(connection) = self.connections.get_mut(slot) else { return Ok(()) };
-        let aliases = connection.incoming_aliases.get_or_insert_default();
+        let aliases = &mut connection.aliases.get_or_insert_default().incoming;
         match aliases.resolve(alias, topic, maximum) {
             Ok(topic) => {
                 resolved.clear();

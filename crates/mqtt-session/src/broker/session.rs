@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use mqtt_codec::{QoS, SubscriptionId};
 
-use super::messages::MessageId;
+use super::messages::{MessageId, NEVER};
 use super::read::Permissions;
 use super::replay::Replay;
 use crate::Time;
@@ -22,15 +22,13 @@ pub(super) struct Session {
     pub(super) connection: Option<u32>,
     /// Seconds that it lives on without a connection; `u32::MAX` for ever.
     pub(super) expiry_interval: u32,
-    /// When it ends, while there is no connection.
-    pub(super) ends_at: Option<Time>,
+    /// When it ends: never, while there is a connection.
+    pub(super) ends_at: Time,
     /// Its timer, while something becomes due without a connection.
     pub(super) timer: Option<DeadlineHandle>,
     pub(super) will: Option<Box<StoredWill>>,
-    /// The filters it subscribes to, sorted.
-    pub(super) subscriptions: Vec<FilterId>,
-    /// The groups of shared subscriptions that it is a member of.
-    pub(super) groups: Option<Box<Vec<u32>>>,
+    /// What it subscribes to, if it does.
+    pub(super) subscriptions: Option<Box<Subscriptions>>,
     /// What is under way; nothing until there is something.
     pub(super) flow: Option<Box<Flow>>,
     /// What it may read, as far as it was asked about.
@@ -40,6 +38,21 @@ pub(super) struct Session {
     pub(super) routed: (u32, u32),
     /// Messages dropped for this session.
     pub(super) dropped: u64,
+}
+
+/// What a session subscribes to.
+#[derive(Debug, Default)]
+pub(super) struct Subscriptions {
+    /// Its filters, sorted.
+    pub(super) filters: Vec<FilterId>,
+    /// The groups of shared subscriptions that it is a member of.
+    pub(super) groups: Vec<u32>,
+}
+
+impl Subscriptions {
+    pub(super) const fn len(&self) -> usize {
+        self.filters.len() + self.groups.len()
+    }
 }
 
 /// A Will Message that waits for its connection to end, or for its delay.
@@ -126,11 +139,10 @@ impl Session {
             identity,
             connection: None,
             expiry_interval: 0,
-            ends_at: None,
+            ends_at: NEVER,
             timer: None,
             will: None,
-            subscriptions: Vec::new(),
-            groups: None,
+            subscriptions: None,
             flow: None,
             permissions: None,
             routed: (0, 0),
@@ -146,10 +158,7 @@ impl Session {
     /// The earliest moment at which something becomes due without a connection.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let will = self.will.as_ref().and_then(|will| will.due_at);
-        match (self.ends_at, will) {
-            (Some(ends), Some(will)) => Some(ends.min(will)),
-            (ends, will) => ends.or(will),
-        }
+        Some(will.map_or(self.ends_at, |will| will.min(self.ends_at))).filter(|&at| at != NEVER)
     }
 }
 

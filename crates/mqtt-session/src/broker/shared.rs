@@ -103,7 +103,7 @@ impl Broker {
                 group.members.push(Member { session: session_slot, subscription });
                 self.groups.members += 1;
                 if let Some(session) = self.sessions.get_mut(session_slot) {
-                    session.groups.get_or_insert_default().push(slot);
+                    session.subscriptions.get_or_insert_default().groups.push(slot);
                 }
             }
         }
@@ -120,22 +120,15 @@ impl Broker {
     pub(super) fn leave_group(&mut self, session_slot: u32, filter: &str) -> bool {
         let Some(slot) = self.groups.find(filter) else { return false };
         if let Some(session) = self.sessions.get_mut(session_slot) {
-            if let Some(groups) = &mut session.groups {
-                groups.retain(|&group| group != slot);
+            if let Some(subscriptions) = &mut session.subscriptions {
+                subscriptions.groups.retain(|&group| group != slot);
             }
         }
         self.remove_member(session_slot, slot)
     }
 
-    /// Takes a session out of all its groups.
-    pub(super) fn leave_groups(&mut self, session_slot: u32) {
-        let Some(session) = self.sessions.get_mut(session_slot) else { return };
-        for slot in *core::mem::take(&mut session.groups).unwrap_or_default() {
-            self.remove_member(session_slot, slot);
-        }
-    }
-
-    fn remove_member(&mut self, session_slot: u32, slot: u32) -> bool {
+    /// Takes a session out of a group.
+    pub(super) fn remove_member(&mut self, session_slot: u32, slot: u32) -> bool {
         let Some(group) = self.groups.slots.get_mut(slot) else { return false };
         let Some(at) = group.members.iter().position(|member| member.session == session_slot)
         else {

@@ -104,8 +104,8 @@ impl Broker {
         let Some(session) = self.sessions.get(session_slot) else {
             return SubAckReason::UnspecifiedError;
         };
-        let groups = session.groups.as_ref().map_or(0, |groups| groups.len());
-        let has_room = session.subscriptions.len() + groups < limits.subscriptions;
+        let count = session.subscriptions.as_ref().map_or(0, |subscriptions| subscriptions.len());
+        let has_room = count < limits.subscriptions;
         if filter.is_shared() {
             if !has_room && !self.is_member(session_slot, filter) {
                 return SubAckReason::QuotaExceeded;
@@ -123,9 +123,11 @@ impl Broker {
         let (filter_id, previous) = self.index.insert(text, session_slot, subscription);
         if previous.is_none()
             && let Some(session) = self.sessions.get_mut(session_slot)
-            && let Err(at) = session.subscriptions.binary_search(&filter_id)
         {
-            session.subscriptions.insert(at, filter_id);
+            let filters = &mut session.subscriptions.get_or_insert_default().filters;
+            if let Err(at) = filters.binary_search(&filter_id) {
+                filters.insert(at, filter_id);
+            }
         }
         // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.8.4-4]
         let send_retained = match options.retain_handling {
@@ -180,8 +182,10 @@ impl Broker {
             return false;
         }
         if let Some(session) = self.sessions.get_mut(session_slot) {
-            if let Ok(at) = session.subscriptions.binary_search(&filter_id) {
-                session.subscriptions.remove(at);
+            if let Some(subscriptions) = &mut session.subscriptions
+                && let Ok(at) = subscriptions.filters.binary_search(&filter_id)
+            {
+                subscriptions.filters.remove(at);
             }
             if let Some(flow) = &mut session.flow {
                 flow.replays.retain(|replay| replay.filter() != filter.filter());
@@ -192,12 +196,14 @@ impl Broker {
 
     /// Deletes all subscriptions of a session.
     pub(super) fn unsubscribe_all(&mut self, session_slot: u32) {
-        if let Some(session) = self.sessions.get_mut(session_slot) {
-            for filter in core::mem::take(&mut session.subscriptions) {
-                self.index.remove_by_id(filter, session_slot);
-            }
+        let Some(session) = self.sessions.get_mut(session_slot) else { return };
+        let Some(subscriptions) = session.subscriptions.take() else { return };
+        for filter in subscriptions.filters {
+            self.index.remove_by_id(filter, session_slot);
         }
-        self.leave_groups(session_slot);
+        for group in subscriptions.groups {
+            self.remove_member(session_slot, group);
+        }
     }
 }
 

@@ -161,7 +161,7 @@ impl Broker {
         let now = self.now;
         let Some(session) = self.sessions.get_mut(slot) else { return };
         session.timer = None;
-        if session.ends_at.is_some_and(|ends| ends <= now) {
+        if session.ends_at <= now {
             // [MQTT-4.1.0-2]
             self.statistics.sessions_expired += 1;
             self.end_session(slot);
