@@ -1,5 +1,5 @@
-//! A bounded cursor over the bytes of one packet. No other code of this crate takes a packet
-//! apart by position, and every fault it finds carries its offset.
+//! A bounded cursor over the bytes of one packet. What comes in is checked through it and nothing
+//! else, and every fault it finds carries its offset.
 
 use crate::error::{DecodeError, DecodeRule};
 use crate::ids::PacketId;

@@ -120,6 +120,13 @@ struct Ack<'a> {
     properties: Properties<'a>,
 }
 
+impl Ack<'_> {
+    #[inline(never)]
+    fn encode(&self, out: &mut Vec<u8>, max_packet_size: u32) -> Result<(), EncodeError> {
+        encode::packet(self, out, max_packet_size)
+    }
+}
+
 impl Body for Ack<'_> {
     #[inline]
     fn first_byte(&self) -> u8 {
@@ -165,12 +172,21 @@ macro_rules! ack {
             ///
             /// [`EncodeError::TooLarge`] or [`EncodeError::PropertyNotAllowed`]; `out` is
             /// unchanged then.
-            #[inline(never)]
+            #[inline]
             pub fn encode(
                 &self,
                 out: &mut Vec<u8>,
                 max_packet_size: u32,
             ) -> Result<(), EncodeError> {
+                // Most acknowledgements are these four bytes.
+                if self.reason == $reason::Success
+                    && self.properties.is_empty()
+                    && max_packet_size >= 4
+                {
+                    let [high, low] = self.packet_id.get().to_be_bytes();
+                    out.array([$first_byte, 2, high, low]);
+                    return Ok(());
+                }
                 encode::check_properties(self.properties, PacketType::$packet.into())?;
                 let ack = Ack {
                     first_byte: $first_byte,
@@ -178,7 +194,7 @@ macro_rules! ack {
                     reason: self.reason.into(),
                     properties: self.properties,
                 };
-                encode::packet(&ack, out, max_packet_size)
+                ack.encode(out, max_packet_size)
             }
         }
     };

@@ -122,9 +122,8 @@ fn properties_len(properties: Properties<'_>, omitted: PropertySet) -> u64 {
     counter.0
 }
 
-/// Writes what PUBACK and its relatives, DISCONNECT and AUTH have in common: a reason code that is
-/// left out with the properties when it is 0, and a Property Length that is left out when it is 0
-/// and `short` allows it.
+/// Writes what PUBACK and its relatives, DISCONNECT and AUTH have in common: a reason code and
+/// properties, of which what is 0 at the end is left out.
 #[inline]
 pub(super) fn reason_and_properties(
     out: &mut impl Sink,
