@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     layers,
     notice::{self, Notice},
-    process::{cargo, root, run as run_program, succeeds},
+    process::{cargo, program, root, run as run_program, succeeds},
     tidy,
 };
 
@@ -37,6 +37,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     Args::new(args).finish()?;
     let mut steps = Steps::default();
     // What takes no time comes first: most mistakes are found in seconds.
+    steps.run("lock file", lock_file);
     steps.run("format", format);
     steps.run("tidy", || tidy::check().map(|()| Vec::new()));
     steps.run("layers", layers::check);
@@ -62,6 +63,17 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     }
     // Not an error with a text: what the test runner said stays the last word.
     std::process::exit(1);
+}
+
+/// Building this program has brought the lock file in step with the manifests. On a build server,
+/// where nobody edits, that may not have changed it: others would build with other versions.
+fn lock_file() -> Result<Vec<Notice>, Error> {
+    if !notice::on_build_server() || !root().join(".git").exists() {
+        return Ok(Vec::new());
+    }
+    run_program(program("git").args(["diff", "--exit-code", "--stat", "--", "Cargo.lock"]))
+        .map_err(|error| error.context("Cargo.lock is behind the manifests; commit the new one"))?;
+    Ok(Vec::new())
 }
 
 fn format() -> Result<Vec<Notice>, Error> {

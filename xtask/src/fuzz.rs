@@ -92,7 +92,8 @@ impl Fuzzer {
         fs::create_dir_all(&corpus)?;
         let mut fuzz = self.cargo_fuzz("run");
         fuzz.arg(target).arg(&corpus);
-        let seeds = Path::new(FOLDER).join("seeds").join(target);
+        // A seed of another target is an input like any other.
+        let seeds = Path::new(FOLDER).join("seeds");
         if root().join(&seeds).is_dir() {
             fuzz.arg(seeds);
         }
