@@ -88,7 +88,7 @@ pub(super) const PEERS: &[Peer] = &[
             need: Need::ManyFilters,
             name: "many-filters: 10,000 filters a client",
             args: &["--config", "{config}"],
-            config: "[limits]\nfilters_per_client = 10_000\n",
+            config: "[limits]\nsubscriptions = 10_000\n",
         }],
         skips: &[],
     },
