@@ -124,6 +124,8 @@ pub struct Broker {
     groups: Groups,
     retained: RetainedTree<Retained>,
     retained_bytes: usize,
+    /// Messages that were ever retained.
+    retained_count: u64,
     will_bytes: usize,
     messages: Messages,
     deadlines: Deadlines<TimerKey>,
@@ -181,6 +183,7 @@ impl Broker {
             groups: Groups::new(entropy.hash_key()),
             retained: RetainedTree::new(),
             retained_bytes: 0,
+            retained_count: 0,
             will_bytes: 0,
             messages: Messages::default(),
             deadlines: Deadlines::new(),

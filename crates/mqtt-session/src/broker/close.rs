@@ -4,6 +4,7 @@ use mqtt_codec::{ConnAck, ConnectReason, Disconnect, DisconnectReason, Packet, P
 
 use super::connection::Phase;
 use super::input::Handled;
+use super::replay::Replay;
 use super::session::Session;
 use super::timers::TimerKey;
 use super::{Broker, BrokerEvent, CloseCause, ConnectionId};
@@ -225,6 +226,7 @@ impl Session {
                 messages.release(message);
             }
         }
+        flow.replays.iter_mut().for_each(Replay::catch_up);
         let idle = flow.queued() == 0
             && flow.undecided.is_none()
             && flow.replays.is_empty()

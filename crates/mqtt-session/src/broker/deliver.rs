@@ -85,7 +85,6 @@ impl Broker {
                 asker.may_read(key, permissions, reader, message.topic())
             })
         };
-        let mut turn = false;
         loop {
             if out.len() >= limit {
                 return flow.can_transmit();
@@ -111,10 +110,11 @@ impl Broker {
                 None => {}
             }
             // New subscriptions and what was queued for old ones take turns.
-            turn = !turn;
+            let replays_next = flow.replays_next;
+            flow.replays_next = !replays_next;
             let mut next = match flow.next_undecided() {
                 Some(delivery) => Some(delivery),
-                None if turn => None,
+                None if replays_next => None,
                 None => flow.next_queued(messages),
             };
             if next.is_none() {

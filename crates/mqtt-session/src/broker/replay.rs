@@ -17,6 +17,8 @@ pub(super) struct Replay {
     subscription: Subscription,
     /// The subscriber, by the keyed hash of its client identifier.
     subscriber: u64,
+    /// The number of the newest message that was retained when the subscription was made.
+    newest: u64,
     cursor: Cursor,
 }
 
@@ -35,8 +37,19 @@ pub(super) enum Replayed {
 const STEP: usize = 64;
 
 impl Replay {
-    pub(super) fn new(filter: &str, subscription: Subscription, subscriber: u64) -> Self {
-        Self { filter: filter.into(), subscription, subscriber, cursor: Cursor::new() }
+    pub(super) fn new(
+        filter: &str,
+        subscription: Subscription,
+        subscriber: u64,
+        newest: u64,
+    ) -> Self {
+        Self { filter: filter.into(), subscription, subscriber, newest, cursor: Cursor::new() }
+    }
+
+    /// The client was away, so that a message retained meanwhile may not have been queued for it:
+    /// what the store holds now is sent, however new.
+    pub(super) fn catch_up(&mut self) {
+        self.newest = u64::MAX;
     }
 
     pub(super) fn filter(&self) -> &str {
@@ -58,6 +71,9 @@ impl Replay {
         let mut scan = retained.scan(&self.filter, &mut self.cursor, STEP);
         loop {
             let id = match scan.step() {
+                // [MQTT-4.6.0-5]: the subscription gets a newer one as it is published, in its
+                // order, and need not get it twice.
+                Step::Entry(_, kept) if kept.number > self.newest => continue,
                 Step::Entry(_, kept) => kept.message,
                 Step::ComeAgain => return Replayed::Searching,
                 Step::Done => return Replayed::Done,

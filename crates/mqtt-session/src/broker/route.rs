@@ -22,6 +22,8 @@ pub(super) struct Subscription {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retained {
     pub(super) message: MessageId,
+    /// Its number among all that were ever retained.
+    pub(super) number: u64,
     /// Its timer, if it expires.
     timer: Option<DeadlineHandle>,
 }
@@ -185,12 +187,14 @@ impl Broker {
                 .expires_at()
                 .map(|at| self.deadlines.insert(at.as_nanos(), TimerKey::Retained(message)));
             self.retained_bytes += stored.size();
-            let previous = self.retained.insert(stored.topic(), Retained { message, timer });
+            self.retained_count += 1;
+            let retained = Retained { message, number: self.retained_count, timer };
+            let previous = self.retained.insert(stored.topic(), retained);
             self.messages.hold(message);
             self.messages.shrink(message);
             previous
         };
-        if let Some(Retained { message, timer }) = previous {
+        if let Some(Retained { message, timer, .. }) = previous {
             if let Some(timer) = timer {
                 self.deadlines.cancel(timer, TimerKey::Retained(message));
             }

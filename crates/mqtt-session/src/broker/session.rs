@@ -86,6 +86,8 @@ pub(super) struct Flow {
     pub(super) next_order: u32,
     /// Retained messages that new subscriptions are still to be sent.
     pub(super) replays: VecDeque<Replay>,
+    /// Whether a retained message has the next turn, and not one that is queued.
+    pub(super) replays_next: bool,
 }
 
 /// A message on its way to one session.
@@ -180,6 +182,7 @@ impl Flow {
             queued_bytes: 0,
             next_order: 0,
             replays: VecDeque::new(),
+            replays_next: true,
         };
         flow.start_connection(start);
         flow

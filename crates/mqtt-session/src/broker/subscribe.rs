@@ -145,10 +145,11 @@ impl Broker {
     fn replay(&mut self, session_slot: u32, filter: &str, subscription: Subscription) {
         let Some(session) = self.sessions.get(session_slot) else { return };
         let own = self.entropy.hash(session.client_id.as_bytes());
+        let newest = self.retained_count;
         let Some(flow) = self.flow_mut(session_slot) else { return };
         // One that is under way for the same filter begins anew.
         flow.replays.retain(|replay| replay.filter() != filter);
-        flow.replays.push_back(Replay::new(filter, subscription, own));
+        flow.replays.push_back(Replay::new(filter, subscription, own, newest));
     }
 
     /// A client unsubscribes [MQTT-3.10.4-6].
