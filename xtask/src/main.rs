@@ -26,33 +26,53 @@ mod tidy;
 
 use error::Error;
 
-/// A command: its name, what it takes and does, and the function that does it.
 struct Command {
     name: &'static str,
-    usage: &'static str,
+    /// What may stand behind the name.
+    args: &'static str,
+    /// What it promises, in a few words; the book has more.
+    promise: &'static str,
     run: fn(&[String]) -> Result<(), Error>,
 }
 
 const COMMANDS: &[Command] = &[
-    Command { name: "ci", usage: "ci                every check, then every test", run: ci::run },
+    Command { name: "ci", args: "", promise: "every check, then every test", run: ci::run },
+    Command {
+        name: "tidy",
+        args: "",
+        promise: "files and texts keep the rules that no compiler checks",
+        run: tidy::run,
+    },
     Command {
         name: "layers",
-        usage: "layers            arrows between crates point downward only",
+        args: "",
+        promise: "arrows between crates point downward; the protocol does no I/O",
         run: layers::run,
     },
     Command {
-        name: "tidy",
-        usage: "tidy              the rules for files and texts",
-        run: tidy::run,
+        name: "docs",
+        args: "",
+        promise: "the API documentation and the book build without a warning",
+        run: docs::run,
     },
-    Command { name: "docs", usage: "docs              rustdoc and the book", run: docs::run },
     Command {
         name: "deny",
-        usage: "deny              dependencies and their licences",
+        args: "",
+        promise: "dependencies: which, under what licence, from where",
         run: deny::run,
     },
-    Command { name: "fuzz", usage: "fuzz --seconds N [--target NAME]", run: fuzz::run },
-    Command { name: "bench", usage: "bench [codec|session|broker]", run: bench::run },
+    Command {
+        name: "fuzz",
+        args: "--seconds N [--target NAME]",
+        promise: "no input makes the codec fail",
+        run: fuzz::run,
+    },
+    Command {
+        name: "bench",
+        args: "[codec|session|broker] [OPTIONS]",
+        promise: "what the crates cost",
+        run: bench::run,
+    },
 ];
 
 fn main() -> ExitCode {
@@ -79,10 +99,9 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> String {
-    let mut text = String::from("usage: cargo xtask COMMAND\n\ncommands:");
-    for command in COMMANDS {
-        text.push_str("\n  ");
-        text.push_str(command.usage);
+    let mut text = String::from("usage: cargo xtask COMMAND\n");
+    for Command { name, args, promise, .. } in COMMANDS {
+        text.push_str(&format!("\n  {:38}  {promise}", format!("{name} {args}")));
     }
     text
 }

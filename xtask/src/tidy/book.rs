@@ -1,6 +1,6 @@
 //! Every command of this program and every flag of the broker stands in the book.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, iter};
 
 use super::{File, Finding, attributes::attributes, has_word, source::Source};
 use crate::COMMANDS;
@@ -16,13 +16,13 @@ pub(super) fn check(files: &[File], findings: &mut Vec<Finding>) {
     let is_in_book =
         |words: &str| book.iter().any(|file| file.lines().any(|(_, line)| has_flag(line, words)));
     for command in COMMANDS {
-        let words = format!("cargo xtask {}", command.name);
-        if !is_in_book(&words) {
+        let own = iter::once(format!("cargo xtask {}", command.name));
+        for words in own.chain(spoken_flags(command.args)).filter(|words| !is_in_book(words)) {
             findings.push(Finding {
                 path: "xtask/src/main.rs".to_owned(),
                 line: 1,
                 what: format!("the book does not name `{words}`"),
-                fix: "describe the command in docs/src/development.md".to_owned(),
+                fix: "describe it in docs/src/development.md".to_owned(),
             });
         }
     }
@@ -160,12 +160,16 @@ mod tests {
 
     #[test]
     fn commands_and_flags_stand_in_the_book() {
-        let commands: Vec<String> =
-            COMMANDS.iter().map(|command| format!("cargo xtask {}", command.name)).collect();
+        let commands: Vec<String> = COMMANDS
+            .iter()
+            .map(|command| format!("cargo xtask {} {}", command.name, command.args))
+            .collect();
         let complete = format!("{}\n`--check` checks.\n", commands.join("\n"));
         assert_eq!(findings(&complete), Vec::<String>::new());
         assert_eq!(findings(&complete.replace("--check", "")), ["the book does not name --check"]);
         let without = complete.replace("cargo xtask tidy", "");
         assert_eq!(findings(&without), ["the book does not name `cargo xtask tidy`"]);
+        let without = complete.replace("--seconds", "");
+        assert_eq!(findings(&without), ["the book does not name `--seconds`"]);
     }
 }
