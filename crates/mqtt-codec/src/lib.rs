@@ -88,3 +88,14 @@ pub use reason::{
 };
 pub use stream::{Decoder, Frame};
 pub use topic::{Levels, TopicError, TopicFilter, TopicName};
+
+// Packets, and what decodes them, may cross threads.
+const _: () = {
+    const fn crosses_threads<T: Send + Sync>() {}
+    crosses_threads::<Packet<'static>>();
+    crosses_threads::<Decoder>();
+    crosses_threads::<Frame>();
+    crosses_threads::<PropertyBuf>();
+    crosses_threads::<DecodeError>();
+    crosses_threads::<EncodeError>();
+};

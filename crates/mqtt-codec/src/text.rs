@@ -34,8 +34,8 @@ impl From<FaultKind> for DecodeRule {
     }
 }
 
-/// A `&str` is UTF-8, so the first case of [`FaultKind`] cannot arise from one; the two targets
-/// below have no name for it and use that of the other character faults.
+// A `&str` is UTF-8, so the first case of `FaultKind` cannot arise from one; the two targets below
+// have no name for it and use that of the other character faults.
 impl From<FaultKind> for EncodeError {
     fn from(kind: FaultKind) -> Self {
         match kind {
