@@ -139,6 +139,10 @@ pub struct BrokerLimits {
     pub client_id_bytes: usize,
     /// Subscriptions of one session. Over it: 0x97 in SUBACK. Default: 1,024.
     pub subscriptions: usize,
+    /// Steps that matching one topic may take at the worst, which wildcard filters of many shapes
+    /// drive up. A filter that would go over it gets 0x97 in SUBACK. Default: 16,384, about a
+    /// third of a millisecond.
+    pub match_steps: usize,
     /// Filters in one SUBSCRIBE. Those over it get 0x97 in SUBACK. Default: 64.
     pub filters_per_subscribe: usize,
     /// Messages that wait for one session. Over it the newest is dropped and counted.
@@ -187,6 +191,7 @@ impl Default for BrokerLimits {
             topic_bytes: 1_024,
             client_id_bytes: 1_024,
             subscriptions: 1_024,
+            match_steps: 16 * 1024,
             filters_per_subscribe: 64,
             queued_messages: 1_000,
             queued_bytes: 8 * 1024 * 1024,

@@ -105,7 +105,8 @@ impl Broker {
             return SubAckReason::UnspecifiedError;
         };
         let count = session.subscriptions.as_ref().map_or(0, |subscriptions| subscriptions.len());
-        let has_room = count < limits.subscriptions;
+        let has_room =
+            count < limits.subscriptions && self.index.match_bound_with(text) <= limits.match_steps;
         if filter.is_shared() {
             if !has_room && !self.is_member(session_slot, filter) {
                 return SubAckReason::QuotaExceeded;
