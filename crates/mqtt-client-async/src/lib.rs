@@ -1,1 +1,113 @@
 //! An asynchronous MQTT 5 client on tokio.
+//!
+//! [`Client::builder`] connects; the client runs its own driver, so there is no loop to poll.
+//! What is published resolves with the server's final word on it, and what is subscribed to is a
+//! stream of messages.
+//!
+//! ```no_run
+//! use mqtt_client_async::{Client, QoS};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("mqtt://localhost:1883").connect().await?;
+//!
+//! let mut sensors = client.subscribe("sensor/+/temperature").qos(QoS::AtLeastOnce).await?;
+//! client.publish("sensor/7/temperature", "21.5").qos(QoS::AtLeastOnce).send().await?;
+//!
+//! if let Some(message) = sensors.next().await {
+//!     println!("{} {}", message.topic(), message.payload_str()?);
+//! }
+//! client.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What runs where
+//!
+//! The protocol is `mqtt_session::Client`, a state machine without I/O. The [`Driver`] moves bytes
+//! between it and the transport; [`connect`](ClientBuilder::connect) spawns it as a task,
+//! [`connect_with_driver`](ClientBuilder::connect_with_driver) hands it over as a future. Handles
+//! call the state machine under a lock that is held for a moment, and wake the driver once for all
+//! that was asked of it since its last turn: many small messages leave in one write.
+//!
+//! # Cancel safety
+//!
+//! Every future may be dropped at any time, and none that is dropped breaks the protocol: packet
+//! identifiers, quotas and acknowledgements belong to the session, not to the future.
+//!
+//! | future | dropped before it resolves |
+//! |---|---|
+//! | [`connect`](ClientBuilder::connect), [`connect_with_driver`](ClientBuilder::connect_with_driver), [`connect_with`](ClientBuilder::connect_with) | the attempt is given up |
+//! | [`Publish::send`] | not published while it waits for room; published without a result afterwards |
+//! | [`Pending`] | published without a result |
+//! | [`Subscribe`] | the subscription is undone |
+//! | [`Subscription::next`], [`Unmatched::next`], [`States::next`] | nothing is lost |
+//! | [`Client::ready`] | nothing happens |
+//! | [`Close`] | closed all the same, once it was polled |
+//!
+//! # Bounds
+//!
+//! Everything that waits is bounded: outgoing messages by
+//! [`max_outgoing_messages`](ClientBuilder::max_outgoing_messages) and
+//! [`max_outgoing_bytes`](ClientBuilder::max_outgoing_bytes) (then `send` waits and `enqueue` gives
+//! the message back), received QoS 0 messages by [`Subscribe::buffer`], received QoS 1 and QoS 2
+//! messages by [`receive_maximum`](ClientBuilder::receive_maximum).
+
+mod address;
+mod builder;
+mod client;
+mod close;
+mod driver;
+mod error;
+mod message;
+mod publish;
+mod queue;
+mod readers;
+mod room;
+mod shared;
+mod slab;
+mod state;
+mod subscribe;
+
+pub use mqtt_codec::{
+    ConnectReason, DisconnectReason, EncodeError, Properties, PropertyBuf, PubAckReason, QoS,
+    RetainHandling, SubAckReason, TopicError,
+};
+pub use mqtt_session::{
+    Acknowledgement, ClientCloseCause, ConfigError, Negotiated, ServerLimit, SessionPolicy,
+    Violation, Will,
+};
+
+pub use self::address::AddressError;
+pub use self::builder::ClientBuilder;
+pub use self::client::Client;
+pub use self::close::{Close, Closed, Closing};
+pub use self::driver::Driver;
+pub use self::error::{ConnectError, ConnectionError, EnqueueError, PublishError, SubscribeError};
+pub use self::message::Message;
+pub use self::publish::{Payload, Pending, Publish, Published, Sending};
+pub use self::queue::{OnFull, OnFullQos0};
+pub use self::state::{State, States};
+pub use self::subscribe::{IntoFilters, Subscribe, Subscribing, Subscription, Unmatched};
+
+/// Handles and futures go wherever the application needs them.
+const _: () = {
+    const fn is_send<T: Send>() {}
+    const fn is_send_and_sync<T: Send + Sync>() {}
+    is_send_and_sync::<Client>();
+    is_send_and_sync::<ClientBuilder>();
+    is_send_and_sync::<Driver<tokio::net::TcpStream>>();
+    is_send_and_sync::<Publish<'_>>();
+    is_send::<Sending<'_>>();
+    is_send::<Pending>();
+    is_send_and_sync::<Subscribe<'_>>();
+    is_send::<Subscribing<'_>>();
+    is_send_and_sync::<Subscription>();
+    is_send_and_sync::<Unmatched>();
+    is_send_and_sync::<Message>();
+    is_send_and_sync::<States>();
+    is_send_and_sync::<Close>();
+    is_send::<Closing>();
+    is_send_and_sync::<ConnectError>();
+    is_send_and_sync::<PublishError>();
+    is_send_and_sync::<SubscribeError>();
+};

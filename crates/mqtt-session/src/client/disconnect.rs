@@ -43,6 +43,13 @@ impl DisconnectOptions {
         Self { reason, drain: Duration::ZERO, properties: PropertyBuf::new() }
     }
 
+    /// Leaves with this reason instead.
+    #[must_use]
+    pub fn reason(mut self, reason: DisconnectReason) -> Self {
+        self.reason = reason;
+        self
+    }
+
     /// How long to wait until everything is sent and acknowledged; no longer than needed.
     #[must_use]
     pub fn drain(mut self, at_most: Duration) -> Self {

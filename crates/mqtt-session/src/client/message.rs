@@ -113,6 +113,12 @@ impl Message {
             .unwrap_or(Properties::EMPTY)
     }
 
+    /// How many bytes of memory it takes, shared or not.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.bytes.len()
+    }
+
     fn slice(&self, (start, end): (u32, u32)) -> &[u8] {
         self.bytes.get(start as usize..end as usize).unwrap_or_default()
     }

@@ -402,10 +402,6 @@ fn allows(negotiated: &Negotiated, qos: QoS, retain: bool) -> Result<(), ServerL
 /// A PUBLISH cannot be encoded: its parts are checked before, so it can only be too large.
 #[cold]
 fn too_large(error: EncodeError, maximum: u32) -> ServerLimit {
-    match error {
-        EncodeError::TooLarge { size, limit } => {
-            ServerLimit::MaximumPacketSize { size, maximum: limit }
-        }
-        _ => ServerLimit::MaximumPacketSize { size: 0, maximum },
-    }
+    let size = if let EncodeError::TooLarge { size, .. } = error { size } else { 0 };
+    ServerLimit::MaximumPacketSize { size, maximum }
 }

@@ -1,0 +1,280 @@
+//! How to connect: options, and the first steps of a connection.
+
+use std::future::poll_fn;
+use std::hash::{BuildHasher, RandomState};
+use std::num::{NonZeroU16, NonZeroU32};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mqtt_session::{Client as Session, ClientCloseCause, ClientConfig, SessionPolicy, Will};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::Client;
+use crate::address::Address;
+use crate::driver::Driver;
+use crate::error::{ConnectError, ConnectionError};
+use crate::shared::{Shared, Status};
+
+/// The options of a connection; made by [`Client::builder`].
+#[must_use = "nothing is connected unless one of the `connect` methods is awaited"]
+#[derive(Clone, Debug)]
+pub struct ClientBuilder {
+    address: String,
+    config: ClientConfig,
+    has_user_name: bool,
+    has_password: bool,
+    timeout: Duration,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            config: ClientConfig::new().manual_acknowledgement(true),
+            has_user_name: false,
+            has_password: false,
+            timeout: Duration::from_secs(10),
+        }
+    }
+
+    fn with(mut self, set: impl FnOnce(ClientConfig) -> ClientConfig) -> Self {
+        self.config = set(self.config);
+        self
+    }
+
+    /// The name of this client, by which the server knows its session. By default the server
+    /// chooses one.
+    pub fn client_id(self, client_id: impl Into<String>) -> Self {
+        self.with(|config| config.client_id(client_id))
+    }
+
+    /// What becomes of the session between connections; a new one each time by default.
+    pub fn session(self, policy: SessionPolicy) -> Self {
+        self.with(|config| config.session(policy))
+    }
+
+    /// The longest time that the connection may be idle, in whole seconds; 60 by default, zero for
+    /// no limit. A ping is sent only when nothing else was, and a server that gives no sign of
+    /// life after it is given up.
+    pub fn keep_alive(self, interval: Duration) -> Self {
+        self.with(|config| config.keep_alive(interval))
+    }
+
+    /// The user name and password to log in with, instead of those in the address.
+    pub fn credentials(self, user_name: impl Into<String>, password: impl Into<Bytes>) -> Self {
+        self.user_name(user_name).password(password)
+    }
+
+    /// The user name to log in with, instead of the one in the address.
+    pub fn user_name(mut self, user_name: impl Into<String>) -> Self {
+        self.has_user_name = true;
+        self.with(|config| config.user_name(user_name))
+    }
+
+    /// The password to log in with, instead of the one in the address; it needs no user name.
+    pub fn password(mut self, password: impl Into<Bytes>) -> Self {
+        self.has_password = true;
+        self.with(|config| config.password(password))
+    }
+
+    /// The message that the server publishes when this client is gone without a goodbye.
+    pub fn will(self, will: Will) -> Self {
+        self.with(|config| config.will(will))
+    }
+
+    /// How many QoS 1 and QoS 2 messages the server may send before those before them are
+    /// acknowledged; 256 by default. This bounds what a slow reader leaves lying here.
+    pub fn receive_maximum(self, maximum: NonZeroU16) -> Self {
+        self.with(|config| config.receive_maximum(maximum))
+    }
+
+    /// The largest packet that the server may send, in bytes. By default none is announced, and a
+    /// packet above 16 MiB ends the connection.
+    pub fn maximum_packet_size(self, bytes: NonZeroU32) -> Self {
+        self.with(|config| config.maximum_packet_size(bytes))
+    }
+
+    /// How many topic aliases the server may use; none by default.
+    pub fn topic_alias_maximum(self, maximum: u16) -> Self {
+        self.with(|config| config.topic_alias_maximum(maximum))
+    }
+
+    /// How many topic aliases this client uses if the server allows as many; none by default, 64
+    /// at most.
+    pub fn outgoing_topic_aliases(self, maximum: u16) -> Self {
+        self.with(|config| config.outgoing_topic_aliases(maximum))
+    }
+
+    /// Whether the server may explain refusals in words; yes by default.
+    pub fn request_problem_information(self, wanted: bool) -> Self {
+        self.with(|config| config.request_problem_information(wanted))
+    }
+
+    /// Whether the server is asked for Response Information; no by default.
+    pub fn request_response_information(self, wanted: bool) -> Self {
+        self.with(|config| config.request_response_information(wanted))
+    }
+
+    /// Adds a User Property to CONNECT.
+    pub fn user_property(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.with(|config| config.user_property(name, value))
+    }
+
+    /// Whether messages find their subscription by Subscription Identifiers where the server
+    /// supports them; yes by default.
+    pub fn subscription_identifiers(self, used: bool) -> Self {
+        self.with(|config| config.subscription_identifiers(used))
+    }
+
+    /// How many messages may wait to be sent or acknowledged before publishing waits too; 1,024 by
+    /// default.
+    pub fn max_outgoing_messages(self, maximum: usize) -> Self {
+        self.with(|config| config.max_outgoing_messages(maximum))
+    }
+
+    /// How many bytes those messages may have together; 16 MiB by default.
+    pub fn max_outgoing_bytes(self, maximum: usize) -> Self {
+        self.with(|config| config.max_outgoing_bytes(maximum))
+    }
+
+    /// How long each of the two steps of connecting may take: the transport, and the server's
+    /// answer; 10 seconds by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self.with(|config| config.connect_timeout(timeout))
+    }
+
+    /// Connects, and runs the driver as a task of the current tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the attempt is given up.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with I/O and time enabled.
+    pub async fn connect(self) -> Result<Client, ConnectError> {
+        let (client, driver) = self.connect_with_driver().await?;
+        tokio::spawn(driver);
+        Ok(client)
+    }
+
+    /// Connects, and hands the driver over: the application polls or spawns it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the attempt is given up.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with I/O and time enabled.
+    pub async fn connect_with_driver(self) -> Result<(Client, Driver<TcpStream>), ConnectError> {
+        let address = Address::parse(&self.address)?;
+        let mut config = self.config;
+        if let Some(user_name) = address.user_name.clone().filter(|_| !self.has_user_name) {
+            config = config.user_name(user_name);
+        }
+        if let Some(password) = address.password.clone().filter(|_| !self.has_password) {
+            config = config.password(password);
+        }
+        let session = session(config)?;
+        let connecting = TcpStream::connect((address.host.as_str(), address.port));
+        let transport = match tokio::time::timeout(self.timeout, connecting).await {
+            Ok(Ok(transport)) => transport,
+            Ok(Err(source)) => {
+                return Err(ConnectError::Unreachable { address: address.to_string(), source });
+            }
+            Err(_) => return Err(ConnectError::Timeout { address: address.to_string() }),
+        };
+        // Small packets leave at once; the driver gathers what can leave together.
+        transport.set_nodelay(true).map_err(ConnectError::Setup)?;
+        handshake(session, transport, address.to_string()).await
+    }
+
+    /// Connects over a transport that the application has made, and runs the driver as a task of
+    /// the current tokio runtime. Of the address only what says where the server is goes unused.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the attempt is given up, and the transport with it.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time enabled.
+    pub async fn connect_with<S>(self, transport: S) -> Result<Client, ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let session = session(self.config)?;
+        let (client, driver) = handshake(session, transport, self.address).await?;
+        tokio::spawn(driver);
+        Ok(client)
+    }
+}
+
+fn session(config: ClientConfig) -> Result<Session, ConnectError> {
+    // The standard library's hash keys come from the system's randomness.
+    let random = RandomState::new();
+    let mut seed = [0; 32];
+    for (number, word) in seed.chunks_exact_mut(8).enumerate() {
+        word.copy_from_slice(&random.hash_one(number).to_le_bytes());
+    }
+    Ok(Session::new(config, seed)?)
+}
+
+/// Drives a new connection until the server has accepted or refused it.
+async fn handshake<S: AsyncRead + AsyncWrite>(
+    session: Session,
+    transport: S,
+    address: String,
+) -> Result<(Client, Driver<S>), ConnectError> {
+    let shared = Arc::new(Shared::new(session));
+    let now = shared.now();
+    shared.call(|state| state.start(now));
+    let client = Client::new(&shared);
+    let mut driver = Driver::new(shared, transport);
+    let status = poll_fn(|cx| {
+        let ended = Pin::new(&mut driver).poll(cx);
+        let status = client.shared().call(|state| state.status().clone());
+        if matches!(status, Status::Connecting) && ended.is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(status)
+    })
+    .await;
+    let error = match status {
+        Status::Connected { .. } => return Ok((client, driver)),
+        Status::Closed(error) => error,
+        Status::Connecting => ConnectionError::DriverDropped,
+    };
+    Err(refused(error, address))
+}
+
+/// What the end of a connection means that never stood.
+fn refused(error: ConnectionError, address: String) -> ConnectError {
+    if let ConnectionError::Closed(cause) = &error {
+        if let ClientCloseCause::Refused { reason, properties } = &**cause {
+            return ConnectError::Refused { reason: *reason, properties: properties.clone() };
+        }
+        if matches!(**cause, ClientCloseCause::ConnectTimeout) {
+            return ConnectError::Timeout { address };
+        }
+    }
+    error.into()
+}

@@ -1,0 +1,143 @@
+//! The handle of a connection.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use mqtt_session::Negotiated;
+
+use crate::builder::ClientBuilder;
+use crate::close::Close;
+use crate::error::ConnectionError;
+use crate::publish::{Payload, Publish};
+use crate::shared::{Shared, Status};
+use crate::state::States;
+use crate::subscribe::{IntoFilters, Subscribe, Unmatched};
+
+/// A connection to an MQTT server.
+///
+/// Clones are handles of the same connection. It is closed by [`close`](Self::close), or, without
+/// waiting for anything, when the last handle and the last subscription are dropped.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use mqtt_client_async::{Client, QoS};
+///
+/// let client = Client::builder("mqtt://localhost").client_id("meter-17").connect().await?;
+/// let mut commands = client.subscribe("meter/17/set").qos(QoS::AtLeastOnce).await?;
+/// client.publish("meter/17/kwh", "1234.5").qos(QoS::AtLeastOnce).send().await?;
+/// while let Some(message) = commands.next().await {
+///     println!("{}: {}", message.topic(), message.payload_str()?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+impl Client {
+    /// The options for a connection to `address`: `mqtt://[user[:password]@]host[:port]`. It is
+    /// looked at when connecting.
+    pub fn builder(address: &str) -> ClientBuilder {
+        ClientBuilder::new(address)
+    }
+
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        shared.call(|state| state.add_handle());
+        Self { shared: Arc::clone(shared) }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// A message to publish, at QoS 0 unless told otherwise: [`send`](Publish::send) or
+    /// [`enqueue`](Publish::enqueue) it.
+    pub fn publish<'a>(&'a self, topic: &'a str, payload: impl Into<Payload>) -> Publish<'a> {
+        Publish::new(self, topic, payload.into())
+    }
+
+    /// A subscription to one or more topic filters, at QoS 0 unless told otherwise: await it.
+    ///
+    /// Several subscriptions may hold the same filter; each gets its own copy of every message,
+    /// and the server is unsubscribed from when the last one is dropped.
+    pub fn subscribe(&self, filters: impl IntoFilters) -> Subscribe<'_> {
+        Subscribe::new(self, filters.into_filters())
+    }
+
+    /// The messages that match no subscription: those of a session that an earlier run of the
+    /// program left, or that were on their way when their subscription ended. While nobody holds
+    /// such a stream they are acknowledged and dropped.
+    pub fn unmatched(&self) -> Unmatched {
+        Unmatched::new(&self.shared)
+    }
+
+    /// The states of the connection, from the present one on.
+    pub fn state(&self) -> States {
+        States::new(&self.shared)
+    }
+
+    /// Resolves when the connection stands.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe to drop at any time.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`] if it has ended for good.
+    pub async fn ready(&self) -> Result<(), ConnectionError> {
+        poll_fn(|cx| {
+            self.shared.call(|state| match state.status() {
+                Status::Connected { .. } => Poll::Ready(Ok(())),
+                Status::Closed(error) => Poll::Ready(Err(error.clone())),
+                Status::Connecting => {
+                    state.watch(cx.waker());
+                    Poll::Pending
+                }
+            })
+        })
+        .await
+    }
+
+    /// The terms of the connection while it stands: what the server allows, and what is in force.
+    #[must_use]
+    pub fn negotiated(&self) -> Option<Negotiated> {
+        self.shared.call(|state| state.session().negotiated().cloned())
+    }
+
+    /// How many messages were published and have not ended: to be sent, or sent and not
+    /// acknowledged.
+    #[must_use]
+    pub fn outgoing_messages(&self) -> usize {
+        self.shared.call(|state| state.session().outgoing_messages())
+    }
+
+    /// Closes the connection with a goodbye, for all handles: await it.
+    pub fn close(&self) -> Close {
+        Close::new(&self.shared)
+    }
+}
+
+impl Clone for Client {
+    fn clone(&self) -> Self {
+        Self::new(&self.shared)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.shared.call(|state| state.drop_handle());
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (client_id, status) = self
+            .shared
+            .call(|state| (state.session().client_id().to_owned(), state.status().clone()));
+        f.debug_struct("Client").field("client_id", &client_id).field("status", &status).finish()
+    }
+}

@@ -1,0 +1,218 @@
+//! What can go wrong, an enum for each operation.
+
+use std::io;
+use std::sync::Arc;
+
+use mqtt_codec::{ConnectReason, EncodeError, PropertyBuf, SubAckReason, TopicError};
+use mqtt_session::{Acknowledgement, ClientCloseCause, ConfigError, ServerLimit};
+
+use crate::address::AddressError;
+use crate::publish::Publish;
+
+/// Why there is no connection, or no longer one.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// The connection ended, for this reason.
+    #[error("{0}")]
+    Closed(#[source] Arc<ClientCloseCause>),
+    /// The transport failed.
+    #[error("the connection failed: {0}")]
+    Io(#[source] Arc<io::Error>),
+    /// The driver was dropped: nobody moves bytes any more.
+    #[error("the driver of the connection was dropped; keep it running as long as the client")]
+    DriverDropped,
+}
+
+impl ConnectionError {
+    /// Whether the application itself ended the connection.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        matches!(self, Self::Closed(cause) if matches!(**cause, ClientCloseCause::Disconnected))
+    }
+}
+
+/// Why a connection could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The address cannot be used.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The options cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No random numbers, or no thread for the driver: see the source.
+    #[error("the connection could not be set up: {0}")]
+    Setup(#[source] io::Error),
+    /// Nobody answers at the address.
+    #[error(
+        "no connection to {address}: {source}; is the server running, and is that its address?"
+    )]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The transport did not stand, or the server did not answer, in the time given.
+    #[error("no answer from {address} in time; is an MQTT 5 server listening there?")]
+    Timeout {
+        /// Host and port, or what else was connected to.
+        address: String,
+    },
+    /// The server refused.
+    #[error("the server refused the connection: {reason}{}", advice(*.reason, .properties))]
+    Refused {
+        /// Its reason.
+        reason: ConnectReason,
+        /// What else it said: a Reason String, another server to use, User Properties.
+        properties: PropertyBuf,
+    },
+    /// The connection ended before the server had accepted it.
+    #[error("the connection ended before the server accepted it: {0}")]
+    Connection(#[from] ConnectionError),
+}
+
+impl ConnectError {
+    /// Whether trying again later, with the same options, may work.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Address(_) | Self::Config(_) => false,
+            Self::Refused { reason, .. } => matches!(
+                reason,
+                ConnectReason::UnspecifiedError
+                    | ConnectReason::ServerUnavailable
+                    | ConnectReason::ServerBusy
+                    | ConnectReason::QuotaExceeded
+                    | ConnectReason::ConnectionRateExceeded
+            ),
+            Self::Setup(_)
+            | Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::Connection(_) => true,
+        }
+    }
+}
+
+/// What to do about a refusal, after what the server said in words.
+fn advice(reason: ConnectReason, properties: &PropertyBuf) -> String {
+    let properties = properties.as_properties();
+    let mut text = String::new();
+    if let Some(words) = properties.reason_string() {
+        text.push_str(&format!(" ({words})"));
+    }
+    if let Some(reference) = properties.server_reference() {
+        text.push_str(&format!("; use {reference} instead"));
+    }
+    if matches!(reason, ConnectReason::BadUserNameOrPassword | ConnectReason::NotAuthorized) {
+        text.push_str("; check the user name and password");
+    } else if reason == ConnectReason::UnsupportedProtocolVersion {
+        text.push_str("; this client speaks MQTT 5 only");
+    } else if reason == ConnectReason::ClientIdentifierNotValid {
+        text.push_str("; choose another client identifier");
+    }
+    text
+}
+
+/// Why a message was not published, or not for sure.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The topic is no Topic Name.
+    #[error("the topic cannot be published to: {0}")]
+    Topic(#[from] TopicError),
+    /// A property cannot be sent.
+    #[error("a property of the message cannot be sent: {0}")]
+    Property(#[from] EncodeError),
+    /// The server announced that it does not take such a message.
+    #[error(transparent)]
+    NotAllowed(#[from] ServerLimit),
+    /// The server refused the message.
+    #[error("the server refused the message: {}{}", .0.reason, because(&.0.properties))]
+    Refused(Acknowledgement),
+    /// Its Message Expiry Interval ended before it could be sent.
+    #[error("the message expired before it could be sent")]
+    Expired,
+    /// It was sent, and the session ended before the server acknowledged it.
+    #[error("the session ended before the server acknowledged the message; it may have it or not")]
+    SessionLost,
+    /// There is no connection, or the connection ended before the server acknowledged it.
+    #[error("the message is not acknowledged: {0}")]
+    Connection(#[from] ConnectionError),
+}
+
+impl PublishError {
+    /// Whether publishing the same message again, on a connection that stands, may work.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Topic(_) | Self::Property(_) | Self::NotAllowed(_) | Self::Expired => false,
+            Self::Refused(_) | Self::SessionLost | Self::Connection(_) => true,
+        }
+    }
+}
+
+/// Why [`Publish::enqueue`] did not take a message.
+#[derive(thiserror::Error)]
+pub enum EnqueueError<'a> {
+    /// As many messages wait to be sent or acknowledged as the options allow. The message is
+    /// given back: await its [`send`](Publish::send), or try again later.
+    #[error("as many messages wait to be sent or acknowledged as `max_outgoing_messages` allows")]
+    Full(Box<Publish<'a>>),
+    /// The message cannot be published.
+    #[error(transparent)]
+    Failed(#[from] PublishError),
+}
+
+impl core::fmt::Debug for EnqueueError<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Full(_) => f.write_str("Full"),
+            Self::Failed(error) => f.debug_tuple("Failed").field(error).finish(),
+        }
+    }
+}
+
+/// Why a subscription was not made.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// A filter is no Topic Filter.
+    #[error("`{filter}` is no topic filter: {error}")]
+    Filter {
+        /// What was given.
+        filter: String,
+        /// What is wrong with it.
+        error: TopicError,
+    },
+    /// A property cannot be sent.
+    #[error("a property of the subscription cannot be sent: {0}")]
+    Property(#[source] EncodeError),
+    /// The request cannot be sent.
+    #[error(transparent)]
+    Request(#[from] mqtt_session::SubscribeError),
+    /// The server announced that it does not take such a subscription.
+    #[error(transparent)]
+    NotAllowed(#[from] ServerLimit),
+    /// The server refused at least one filter; no subscription stands.
+    #[error("the server refused the subscription: {}", refusals(.results))]
+    Refused {
+        /// Each filter with the server's answer, in the order in which they were given.
+        results: Vec<(String, SubAckReason)>,
+    },
+    /// There is no connection, or it ended before the server answered.
+    #[error("the subscription is not made: {0}")]
+    Connection(#[from] ConnectionError),
+}
+
+fn refusals(results: &[(String, SubAckReason)]) -> String {
+    let refused = results.iter().filter(|(_, reason)| reason.is_error());
+    refused.map(|(filter, reason)| format!("`{filter}`: {reason}")).collect::<Vec<_>>().join(", ")
+}
+
+/// The Reason String, ready to stand behind a reason.
+fn because(properties: &PropertyBuf) -> String {
+    properties.as_properties().reason_string().map_or_else(String::new, |text| format!(" ({text})"))
+}

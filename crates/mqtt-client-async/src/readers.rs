@@ -1,0 +1,283 @@
+//! The readers of messages: which message goes to whom, and when it is acknowledged.
+
+use std::mem;
+use std::task::Waker;
+
+use mqtt_codec::{Properties, PubAckReason, SubAckReason, SubscriptionOptions, TopicFilter};
+use mqtt_session::{Delivery, Message, ServerLimit, SubscribeError, SubscriptionKey};
+
+use crate::queue::{Limits, Owed, Pushed, Queue, Queued};
+use crate::shared::{State, Status};
+use crate::slab::Slab;
+
+/// Everybody who reads messages of this connection.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    readers: Slab<Reader>,
+    /// The place in `readers` for each slot of the session.
+    of_slot: Vec<Option<usize>>,
+    /// The places in `readers` that take what no subscription does.
+    unmatched: Vec<usize>,
+    /// Messages that several readers got, and that are acknowledged when all have read them.
+    accounts: Slab<Account>,
+}
+
+impl Readers {
+    pub(crate) const fn new() -> Self {
+        Self {
+            readers: Slab::new(),
+            of_slot: Vec::new(),
+            unmatched: Vec::new(),
+            accounts: Slab::new(),
+        }
+    }
+
+    /// No message comes any more.
+    pub(crate) fn end(&mut self, wakers: &mut Vec<Waker>) {
+        for reader in self.readers.iter_mut() {
+            reader.has_ended = true;
+            wakers.extend(reader.queue.take_reader());
+            if let Answer::Waiting(waker) = &mut reader.answer {
+                wakers.extend(waker.take());
+            }
+        }
+    }
+}
+
+/// Who reads the messages of a subscription.
+#[derive(Debug)]
+struct Reader {
+    key: Option<SubscriptionKey>,
+    queue: Queue,
+    answer: Answer,
+    /// Whether no message comes any more.
+    has_ended: bool,
+    /// Whether a full buffer was logged.
+    is_logged: bool,
+}
+
+/// The server's answer to a SUBSCRIBE.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Waiting(Option<Waker>),
+    Granted(Box<[SubAckReason]>),
+    NotAllowed(ServerLimit),
+}
+
+/// A message that several readers got.
+#[derive(Debug)]
+struct Account {
+    delivery: Delivery,
+    /// How many have not read it.
+    readers: usize,
+    reason: PubAckReason,
+}
+
+impl State {
+    /// Subscribes, and returns the place of the reader.
+    pub(crate) fn subscribe(
+        &mut self,
+        filters: &[(TopicFilter<'_>, SubscriptionOptions)],
+        properties: Properties<'_>,
+        limits: Limits,
+    ) -> Result<usize, SubscribeError> {
+        let key = self.session.subscribe(filters, properties)?;
+        let reader = self.readers.readers.insert(Reader {
+            key: Some(key),
+            queue: Queue::new(limits),
+            answer: Answer::Waiting(None),
+            has_ended: false,
+            is_logged: false,
+        });
+        if self.readers.of_slot.len() <= key.slot() {
+            self.readers.of_slot.resize(key.slot() + 1, None);
+        }
+        if let Some(place) = self.readers.of_slot.get_mut(key.slot()) {
+            *place = Some(reader);
+        }
+        self.has_work = true;
+        Ok(reader)
+    }
+
+    /// The server's answer to a SUBSCRIBE, or `None` if it has not come.
+    pub(crate) fn poll_subscribe(
+        &mut self,
+        reader: usize,
+        waker: &Waker,
+    ) -> Option<Result<Box<[SubAckReason]>, Option<ServerLimit>>> {
+        let reader = self.readers.readers.get_mut(reader)?;
+        match &mut reader.answer {
+            Answer::Granted(results) => Some(Ok(mem::take(results))),
+            Answer::NotAllowed(limit) => Some(Err(Some(*limit))),
+            Answer::Waiting(_) if reader.has_ended => Some(Err(None)),
+            Answer::Waiting(waiting) => {
+                *waiting = Some(waker.clone());
+                None
+            }
+        }
+    }
+
+    /// Adds a reader of what no subscription takes.
+    pub(crate) fn add_unmatched(&mut self, limits: Limits) -> usize {
+        let reader = self.readers.readers.insert(Reader {
+            key: None,
+            queue: Queue::new(limits),
+            answer: Answer::Granted(Box::default()),
+            has_ended: matches!(self.status, Status::Closed(_)),
+            is_logged: false,
+        });
+        self.readers.unmatched.push(reader);
+        reader
+    }
+
+    /// The next message for a reader: `Some(None)` after the last one.
+    pub(crate) fn poll_message(
+        &mut self,
+        number: usize,
+        waker: Option<&Waker>,
+    ) -> Option<Option<(Message, Owed)>> {
+        let reader = self.readers.readers.get_mut(number)?;
+        let Some(Queued { message, owed }) = reader.queue.pop() else {
+            if reader.has_ended {
+                return Some(None);
+            }
+            if let Some(waker) = waker {
+                reader.queue.wait(waker);
+            }
+            return None;
+        };
+        if reader.queue.limits.manual {
+            return Some(Some((message, owed)));
+        }
+        self.settle(owed, PubAckReason::Success);
+        Some(Some((message, Owed::Nothing)))
+    }
+
+    /// How many messages wait for a reader, and how many were dropped.
+    pub(crate) fn reader_counts(&mut self, reader: usize) -> (usize, u64) {
+        self.readers.readers.get_mut(reader).map_or((0, 0), |it| (it.queue.len(), it.queue.dropped))
+    }
+
+    /// A reader is gone. What waits for it is acknowledged: nobody will read it.
+    pub(crate) fn drop_reader(&mut self, number: usize) {
+        let Some(mut reader) = self.readers.readers.remove(number) else { return };
+        if let Some(key) = reader.key {
+            if let Some(place) = self.readers.of_slot.get_mut(key.slot())
+                && *place == Some(number)
+            {
+                *place = None;
+            }
+            self.session.unsubscribe(key);
+            self.has_work = true;
+        }
+        self.readers.unmatched.retain(|unmatched| *unmatched != number);
+        while let Some(queued) = reader.queue.pop() {
+            self.settle(queued.owed, PubAckReason::Success);
+        }
+    }
+
+    /// A reader has answered a message.
+    pub(crate) fn settle(&mut self, owed: Owed, reason: PubAckReason) {
+        let (delivery, reason) = match owed {
+            Owed::Nothing => return,
+            Owed::Alone(delivery) => (delivery, reason),
+            Owed::Together(number) => {
+                let Some(account) = self.readers.accounts.get_mut(number) else { return };
+                account.readers -= 1;
+                // One reader that refuses speaks for all.
+                if reason.is_error() {
+                    account.reason = reason;
+                }
+                if account.readers > 0 {
+                    return;
+                }
+                match self.readers.accounts.remove(number) {
+                    Some(account) => (account.delivery, account.reason),
+                    None => return,
+                }
+            }
+        };
+        self.session.acknowledge(self.now, delivery, reason);
+        self.has_work = true;
+    }
+
+    pub(crate) fn deliver(
+        &mut self,
+        message: Message,
+        subscriptions: &[SubscriptionKey],
+        delivery: Option<Delivery>,
+        wakers: &mut Vec<Waker>,
+    ) {
+        if let [subscription] = subscriptions {
+            let reader = self.readers.of_slot.get(subscription.slot()).copied().flatten();
+            let owed = delivery.map_or(Owed::Nothing, Owed::Alone);
+            match reader {
+                Some(reader) => self.push(reader, Queued { message, owed }, wakers),
+                None => self.settle(owed, PubAckReason::Success),
+            }
+            return;
+        }
+        let mut readers: Vec<usize> = subscriptions
+            .iter()
+            .filter_map(|key| self.readers.of_slot.get(key.slot()).copied().flatten())
+            .collect();
+        if subscriptions.is_empty() {
+            readers.extend_from_slice(&self.readers.unmatched);
+        }
+        let account = match delivery {
+            None => None,
+            Some(delivery) if readers.is_empty() => {
+                // [MQTT-4.5.0-2]
+                self.settle(Owed::Alone(delivery), PubAckReason::Success);
+                return;
+            }
+            Some(delivery) => Some(self.readers.accounts.insert(Account {
+                delivery,
+                readers: readers.len(),
+                reason: PubAckReason::Success,
+            })),
+        };
+        for reader in readers {
+            let owed = account.map_or(Owed::Nothing, Owed::Together);
+            self.push(reader, Queued { message: message.clone(), owed }, wakers);
+        }
+    }
+
+    fn push(&mut self, number: usize, queued: Queued, wakers: &mut Vec<Waker>) {
+        let Some(reader) = self.readers.readers.get_mut(number) else { return };
+        let pushed = reader.queue.push(queued);
+        if !matches!(pushed, Pushed::Waiting) && !mem::replace(&mut reader.is_logged, true) {
+            tracing::warn!(
+                waiting = reader.queue.len(),
+                "a reader is slower than its subscription: messages are dropped or refused"
+            );
+        }
+        wakers.extend(reader.queue.take_reader());
+        if let Pushed::Refused(owed) = pushed {
+            self.settle(owed, PubAckReason::QuotaExceeded);
+        }
+    }
+
+    pub(crate) fn answer(
+        &mut self,
+        subscription: SubscriptionKey,
+        answer: Answer,
+        has_ended: bool,
+        wakers: &mut Vec<Waker>,
+    ) {
+        let Some(place) = self.readers.of_slot.get_mut(subscription.slot()) else { return };
+        let Some(number) = *place else { return };
+        if has_ended {
+            *place = None;
+        }
+        let Some(reader) = self.readers.readers.get_mut(number) else { return };
+        if has_ended {
+            reader.key = None;
+            reader.has_ended = true;
+            wakers.extend(reader.queue.take_reader());
+        }
+        if let Answer::Waiting(waker) = mem::replace(&mut reader.answer, answer) {
+            wakers.extend(waker);
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! What the handles and the driver of one connection share, behind one short lock.
+//!
+//! A call of the application goes straight into the state machine and wakes the driver once, if it
+//! sleeps: there is no channel between them. Results come back the other way: the driver puts them
+//! where the waiting future finds them and wakes it, after the lock is released.
+
+use std::io;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use bytes::Bytes;
+use mqtt_session::{
+    Client as Session, ClientCloseCause, ClientEvent, DisconnectOptions, Publication,
+    PublishError as Refusal, PublishOutcome, Time, TransmitBuf,
+};
+use tokio::time::Instant;
+
+use crate::error::ConnectionError;
+use crate::readers::{Answer, Readers};
+use crate::room::Room;
+use crate::slab::Slab;
+
+/// The driver takes no more out of the state machine while so many bytes wait to be written.
+const OUT_HIGH: usize = 64 * 1024;
+
+/// What handles and driver share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// The origin of the state machine's time.
+    origin: Instant,
+    state: Mutex<State>,
+}
+
+/// Everything behind the lock.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) session: Session,
+    /// The time of the driver's last turn.
+    pub(crate) now: Time,
+    /// The driver, while it sleeps.
+    driver: Option<Waker>,
+    /// Whether something was asked for since the driver's last turn.
+    pub(crate) has_work: bool,
+    pub(crate) status: Status,
+    /// Counts changes of the status.
+    version: u64,
+    watchers: Vec<Waker>,
+    publishes: Slab<Waiter>,
+    /// The place in `publishes` for each slot of the session.
+    publish_of_slot: Vec<usize>,
+    room: Room,
+    pub(crate) readers: Readers,
+    /// Clients and subscriptions that the application holds.
+    handles: usize,
+    failure: Option<Arc<io::Error>>,
+    /// Those to wake once the lock is released.
+    wakers: Vec<Waker>,
+}
+
+/// How the connection is.
+#[derive(Clone, Debug)]
+pub(crate) enum Status {
+    Connecting,
+    Connected { session_present: bool },
+    Closed(ConnectionError),
+}
+
+/// A message whose fate a future waits for.
+#[derive(Debug)]
+enum Waiter {
+    Waiting(Option<Waker>),
+    Done(Result<PublishOutcome, ConnectionError>),
+    /// The future was dropped.
+    Abandoned,
+}
+
+/// What came from the transport.
+#[derive(Debug)]
+pub(crate) enum Input<'a> {
+    Nothing,
+    Bytes(&'a [u8]),
+    End,
+    Failure(io::Error),
+}
+
+/// What the driver does after a turn.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// Whether more should be read.
+    pub(crate) accepts_input: bool,
+    /// Whether the state machine may have more to send once this is written.
+    pub(crate) has_more: bool,
+    pub(crate) deadline: Option<Time>,
+    /// The connection has ended.
+    pub(crate) closed: Option<ConnectionError>,
+}
+
+impl Shared {
+    pub(crate) fn new(session: Session) -> Self {
+        let state = State {
+            session,
+            now: Time::ZERO,
+            driver: None,
+            has_work: false,
+            status: Status::Connecting,
+            version: 0,
+            watchers: Vec::new(),
+            publishes: Slab::new(),
+            publish_of_slot: Vec::new(),
+            room: Room::new(),
+            readers: Readers::new(),
+            handles: 0,
+            failure: None,
+            wakers: Vec::new(),
+        };
+        Self { origin: Instant::now(), state: Mutex::new(state) }
+    }
+
+    /// The time, as the state machine counts it.
+    pub(crate) fn now(&self) -> Time {
+        let nanos = self.origin.elapsed().as_nanos();
+        Time::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// When `time` is on tokio's clock.
+    pub(crate) fn instant(&self, time: Time) -> Instant {
+        self.origin + time.duration_since(Time::ZERO)
+    }
+
+    /// Does something with the state, and wakes the driver if that gave it work.
+    pub(crate) fn call<R>(&self, call: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.lock();
+        let result = call(&mut state);
+        let driver = if state.has_work { state.driver.take() } else { None };
+        let wakers = mem::take(&mut state.wakers);
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        for waker in wakers {
+            waker.wake();
+        }
+        result
+    }
+
+    /// A turn of the driver: what came goes in, what is to be sent comes out.
+    pub(crate) fn turn(
+        &self,
+        input: Input<'_>,
+        is_due: bool,
+        driver: &Waker,
+        out: &mut TransmitBuf,
+        wakers: &mut Vec<Waker>,
+    ) -> Turn {
+        let now = self.now();
+        let mut state = self.lock();
+        let turn = state.turn(now, input, is_due, driver, out, wakers);
+        drop(state);
+        for waker in wakers.drain(..) {
+            waker.wake();
+        }
+        turn
+    }
+
+    /// Nothing can be written any more. Returns why the connection has ended.
+    pub(crate) fn transport_failed(&self, error: io::Error) -> ConnectionError {
+        let now = self.now();
+        self.call(|state| {
+            state.failure = Some(Arc::new(error));
+            state.session.handle_eof(now);
+            let mut wakers = mem::take(&mut state.wakers);
+            state.take_events(&mut wakers);
+            state.wakers = wakers;
+            state.closed()
+        })
+    }
+
+    /// The driver is gone.
+    pub(crate) fn driver_dropped(&self) {
+        self.call(|state| {
+            let mut wakers = mem::take(&mut state.wakers);
+            state.close(ConnectionError::DriverDropped, &mut wakers);
+            state.wakers = wakers;
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock; if something did, the state machine is as sound
+        // as its last complete step.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn turn(
+        &mut self,
+        now: Time,
+        input: Input<'_>,
+        is_due: bool,
+        driver: &Waker,
+        out: &mut TransmitBuf,
+        wakers: &mut Vec<Waker>,
+    ) -> Turn {
+        self.now = now;
+        self.has_work = false;
+        match &mut self.driver {
+            Some(waker) => waker.clone_from(driver),
+            None => self.driver = Some(driver.clone()),
+        }
+        match input {
+            Input::Nothing => {}
+            Input::Bytes(bytes) => self.session.handle_input(now, bytes),
+            Input::End => self.session.handle_eof(now),
+            Input::Failure(error) => {
+                self.failure = Some(Arc::new(error));
+                self.session.handle_eof(now);
+            }
+        }
+        if is_due {
+            self.session.handle_timeout(now);
+        }
+        self.take_events(wakers);
+        let budget = OUT_HIGH.saturating_sub(out.len());
+        if budget > 0 {
+            self.session.poll_transmit(now, out, budget);
+            self.take_events(wakers);
+        }
+        self.call_into_room(wakers);
+        Turn {
+            accepts_input: self.session.accepts_input(),
+            has_more: out.len() >= OUT_HIGH,
+            deadline: self.session.poll_timeout().map(|deadline| deadline.at),
+            closed: match &self.status {
+                Status::Closed(error) => Some(error.clone()),
+                Status::Connecting | Status::Connected { .. } => None,
+            },
+        }
+    }
+
+    pub(crate) fn start(&mut self, now: Time) {
+        self.session.handle_connected(now);
+        self.has_work = true;
+    }
+
+    pub(crate) fn status(&self) -> &Status {
+        &self.status
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Wakes `waker` at the next change of the status.
+    pub(crate) fn watch(&mut self, waker: &Waker) {
+        if !self.watchers.iter().any(|watcher| watcher.will_wake(waker)) {
+            self.watchers.push(waker.clone());
+        }
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(crate) fn add_handle(&mut self) {
+        self.handles += 1;
+    }
+
+    /// The application lets go of a handle. With the last one it has left.
+    pub(crate) fn drop_handle(&mut self) {
+        self.handles -= 1;
+        if self.handles == 0 {
+            self.disconnect(&DisconnectOptions::default());
+        }
+    }
+
+    /// Leaves, unless the connection has ended or is ending already.
+    pub(crate) fn disconnect(&mut self, options: &DisconnectOptions) {
+        if self.session.disconnect(self.now, options).is_ok() {
+            self.has_work = true;
+        }
+    }
+
+    /// Why nothing can be done any more.
+    pub(crate) fn closed(&self) -> ConnectionError {
+        match &self.status {
+            Status::Closed(error) => error.clone(),
+            // A client that is leaving takes nothing any more.
+            Status::Connecting | Status::Connected { .. } => {
+                ConnectionError::Closed(Arc::new(ClientCloseCause::Disconnected))
+            }
+        }
+    }
+
+    /// Publishes a message. For QoS 1 and QoS 2 the place is returned under which its fate will be
+    /// found.
+    pub(crate) fn publish(
+        &mut self,
+        now: Option<Time>,
+        publication: Publication<'_>,
+    ) -> Result<Option<usize>, (Bytes, Refusal)> {
+        let now = now.unwrap_or(self.now);
+        match self.session.publish(now, publication) {
+            Ok(None) => {
+                self.has_work = true;
+                Ok(None)
+            }
+            Ok(Some(id)) => {
+                self.has_work = true;
+                let waiter = self.publishes.insert(Waiter::Waiting(None));
+                if self.publish_of_slot.len() <= id.slot() {
+                    self.publish_of_slot.resize(id.slot() + 1, usize::MAX);
+                }
+                if let Some(place) = self.publish_of_slot.get_mut(id.slot()) {
+                    *place = waiter;
+                }
+                Ok(Some(waiter))
+            }
+            Err(unsent) => Err((unsent.payload, unsent.error)),
+        }
+    }
+
+    /// The fate of a message, or `None` if it is not known yet.
+    pub(crate) fn poll_publish(
+        &mut self,
+        waiter: usize,
+        waker: &Waker,
+    ) -> Option<Result<PublishOutcome, ConnectionError>> {
+        match self.publishes.get_mut(waiter)? {
+            Waiter::Waiting(Some(waiting)) => {
+                waiting.clone_from(waker);
+                None
+            }
+            Waiter::Waiting(waiting @ None) => {
+                *waiting = Some(waker.clone());
+                None
+            }
+            Waiter::Done(_) | Waiter::Abandoned => match self.publishes.remove(waiter) {
+                Some(Waiter::Done(outcome)) => Some(outcome),
+                Some(Waiter::Waiting(_) | Waiter::Abandoned) | None => None,
+            },
+        }
+    }
+
+    /// Nobody waits for the fate of this message any more.
+    pub(crate) fn abandon_publish(&mut self, waiter: usize) {
+        match self.publishes.get_mut(waiter) {
+            Some(state @ Waiter::Waiting(_)) => *state = Waiter::Abandoned,
+            Some(Waiter::Done(_) | Waiter::Abandoned) => {
+                self.publishes.remove(waiter);
+            }
+            None => {}
+        }
+    }
+
+    /// Whether another message would be taken, or refused for good.
+    fn has_room(&self) -> bool {
+        matches!(self.status, Status::Closed(_)) || self.session.has_room_for(0)
+    }
+
+    /// Whether it is the turn of a sender: of one that was called, or of a new one if none waits.
+    pub(crate) fn may_enter_room(&self, ticket: Option<u64>) -> bool {
+        ticket.map_or(self.room.is_empty(), |ticket| self.room.is_called(ticket))
+    }
+
+    /// A sender waits for room. Returns its ticket.
+    pub(crate) fn wait_for_room(&mut self, ticket: Option<u64>, waker: &Waker) -> u64 {
+        self.room.wait(ticket, waker)
+    }
+
+    /// A sender waits for room no longer: the next one has its turn.
+    pub(crate) fn leave_room(&mut self, ticket: u64) {
+        self.room.leave(ticket);
+        let mut wakers = mem::take(&mut self.wakers);
+        self.call_into_room(&mut wakers);
+        self.wakers = wakers;
+    }
+
+    /// Wakes one sender that waits for room, if there is any; it wakes the next.
+    fn call_into_room(&mut self, wakers: &mut Vec<Waker>) {
+        if !self.room.is_empty() && self.has_room() {
+            wakers.extend(self.room.call());
+        }
+    }
+
+    fn take_events(&mut self, wakers: &mut Vec<Waker>) {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                ClientEvent::Connected(terms) => {
+                    tracing::debug!(client_id = %terms.client_id, "connected");
+                    let session_present = terms.session_present;
+                    self.set_status(Status::Connected { session_present }, wakers);
+                }
+                ClientEvent::Message { message, subscriptions, delivery } => {
+                    self.deliver(message, subscriptions.as_slice(), delivery, wakers);
+                }
+                ClientEvent::Published { id, outcome } => {
+                    let waiter = self.publish_of_slot.get(id.slot()).copied();
+                    self.publish_ended(waiter.unwrap_or(usize::MAX), outcome, wakers);
+                }
+                ClientEvent::Subscribed { subscription, results, .. } => {
+                    let is_refused = results.iter().all(|reason| reason.is_error());
+                    self.answer(subscription, Answer::Granted(results), is_refused, wakers);
+                }
+                ClientEvent::SubscribeFailed { subscription, error } => {
+                    self.answer(subscription, Answer::NotAllowed(error), true, wakers);
+                }
+                ClientEvent::Closed(cause) => {
+                    let error = match (*cause, self.failure.take()) {
+                        (ClientCloseCause::Lost, Some(failure)) => ConnectionError::Io(failure),
+                        (cause, _) => ConnectionError::Closed(Arc::new(cause)),
+                    };
+                    tracing::debug!(cause = %error, "connection closed");
+                    self.close(error, wakers);
+                }
+                // Nobody waits for the end of a subscription that was dropped.
+                ClientEvent::Unsubscribed { .. } => {}
+                other => tracing::debug!(event = ?other, "event without a meaning here"),
+            }
+        }
+    }
+
+    fn publish_ended(&mut self, waiter: usize, outcome: PublishOutcome, wakers: &mut Vec<Waker>) {
+        let Some(state) = self.publishes.get_mut(waiter) else { return };
+        match mem::replace(state, Waiter::Done(Ok(outcome))) {
+            Waiter::Waiting(waker) => wakers.extend(waker),
+            Waiter::Done(_) | Waiter::Abandoned => {
+                self.publishes.remove(waiter);
+            }
+        }
+    }
+
+    fn set_status(&mut self, status: Status, wakers: &mut Vec<Waker>) {
+        self.status = status;
+        self.version += 1;
+        wakers.append(&mut self.watchers);
+    }
+
+    /// The connection has ended: everybody who waits for it learns why.
+    fn close(&mut self, error: ConnectionError, wakers: &mut Vec<Waker>) {
+        if matches!(self.status, Status::Closed(_)) {
+            return;
+        }
+        for waiter in self.publishes.iter_mut() {
+            if let Waiter::Waiting(waker) = waiter {
+                wakers.extend(waker.take());
+                *waiter = Waiter::Done(Err(error.clone()));
+            }
+        }
+        self.readers.end(wakers);
+        self.set_status(Status::Closed(error), wakers);
+        self.call_into_room(wakers);
+    }
+}
