@@ -92,7 +92,7 @@ fn wills_that_take_too_much_memory_are_refused_with_0x97() {
     for number in 0..12 {
         let peer = wire.open("x");
         let script = connect(&number.to_string()).expiry(100);
-        wire.send(peer, script.will(will("w", vec![0; 999]).delay(50)));
+        wire.send(peer, script.will(will("w", vec![0; 994]).delay(50)));
         let lines = wire.receive(peer);
         assert_eq!(lines[0].starts_with("CONNACK 00"), number < 10, "{lines:?}");
         if number >= 10 {
