@@ -420,6 +420,28 @@ proptest! {
         }
     }
 
+    /// Proves: [MQTT-3.1.3-10], [MQTT-3.3.2-17], [MQTT-3.3.2-18]
+    #[test]
+    fn what_is_passed_on_of_a_message_or_will_may_stand_in_publish(
+        message in properties(PacketType::Publish),
+        will in properties(Place::Will),
+    ) {
+        for received in [message, will] {
+            let received = received.as_properties();
+            let mut bytes = Vec::new();
+            received.copy_forwardable(&mut bytes);
+            let passed_on = Properties::from_wire(&bytes, PacketType::Publish).unwrap();
+            let stays_behind = [
+                PropertyId::MessageExpiryInterval,
+                PropertyId::SubscriptionIdentifier,
+                PropertyId::TopicAlias,
+                PropertyId::WillDelayInterval,
+            ];
+            assert!(passed_on.ids().eq(received.ids().filter(|id| !stays_behind.contains(id))));
+            assert!(passed_on.user_properties().eq(received.user_properties()));
+        }
+    }
+
     #[test]
     fn bytes_of_any_kind_are_read_without_a_panic(
         mut bytes in vec(any::<u8>(), 0..80),
