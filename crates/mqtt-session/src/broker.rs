@@ -384,6 +384,3 @@ impl Broker {
         self.connections.get(slot).is_some_and(|connection| matches!(connection.phase, Phase::Open))
     }
 }
-
-#[cfg(test)]
-mod tests;
