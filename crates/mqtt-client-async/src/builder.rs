@@ -27,6 +27,7 @@ pub struct ClientBuilder {
     config: ClientConfig,
     has_user_name: bool,
     has_password: bool,
+    rejoins: bool,
     timeout: Duration,
 }
 
@@ -37,6 +38,7 @@ impl ClientBuilder {
             config: ClientConfig::new().manual_acknowledgement(true),
             has_user_name: false,
             has_password: false,
+            rejoins: false,
             timeout: Duration::from_secs(10),
         }
     }
@@ -53,7 +55,12 @@ impl ClientBuilder {
     }
 
     /// What becomes of the session between connections; a new one each time by default.
-    pub fn session(self, policy: SessionPolicy) -> Self {
+    ///
+    /// With [`SessionPolicy::rejoin`] messages come that no subscription of this client takes yet.
+    /// They wait, QoS 1 and QoS 2 unacknowledged, until a subscription is made that matches them or
+    /// [`Client::unmatched`] is called.
+    pub fn session(mut self, policy: SessionPolicy) -> Self {
+        self.rejoins = policy.rejoins();
         self.with(|config| config.session(policy))
     }
 
@@ -200,7 +207,7 @@ impl ClientBuilder {
         };
         // Small packets leave at once; the driver gathers what can leave together.
         transport.set_nodelay(true).map_err(ConnectError::Setup)?;
-        handshake(session, transport, address.to_string()).await
+        handshake(session, transport, self.rejoins, address.to_string()).await
     }
 
     /// Connects over a transport that the application has made, and runs the driver as a task of
@@ -222,7 +229,7 @@ impl ClientBuilder {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let session = session(self.config)?;
-        let (client, driver) = handshake(session, transport, self.address).await?;
+        let (client, driver) = handshake(session, transport, self.rejoins, self.address).await?;
         tokio::spawn(driver);
         Ok(client)
     }
@@ -242,11 +249,12 @@ fn session(config: ClientConfig) -> Result<Session, ConnectError> {
 async fn handshake<S: AsyncRead + AsyncWrite>(
     session: Session,
     transport: S,
+    rejoins: bool,
     address: String,
 ) -> Result<(Client, Driver<S>), ConnectError> {
     let shared = Arc::new(Shared::new(session));
     let now = shared.now();
-    shared.call(|state| state.start(now));
+    shared.call(|state| state.start(now, rejoins));
     let client = Client::new(&shared);
     let mut driver = Driver::new(shared, transport);
     let status = poll_fn(|cx| {

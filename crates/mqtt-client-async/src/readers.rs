@@ -3,12 +3,15 @@
 use std::mem;
 use std::task::Waker;
 
-use mqtt_codec::{Properties, PubAckReason, SubAckReason, SubscriptionOptions, TopicFilter};
+use mqtt_codec::{
+    Properties, PubAckReason, SubAckReason, SubscriptionOptions, TopicFilter, TopicName,
+};
 use mqtt_session::{Delivery, Message, ServerLimit, SubscribeError, SubscriptionKey};
 
 use crate::queue::{Limits, Owed, Pushed, Queue, Queued};
 use crate::shared::{State, Status};
 use crate::slab::Slab;
+use crate::subscribe::LIMITS;
 
 /// Everybody who reads messages of this connection.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(crate) struct Readers {
     of_slot: Vec<Option<usize>>,
     /// The places in `readers` that take what no subscription does.
     unmatched: Vec<usize>,
+    /// Messages of a session that was rejoined, until somebody reads what they are about.
+    unclaimed: Option<Queue>,
     /// Messages that several readers got, and that are acknowledged when all have read them.
     accounts: Slab<Account>,
 }
@@ -28,8 +33,14 @@ impl Readers {
             readers: Slab::new(),
             of_slot: Vec::new(),
             unmatched: Vec::new(),
+            unclaimed: None,
             accounts: Slab::new(),
         }
+    }
+
+    /// Keeps messages that match no subscription until somebody reads what they are about.
+    pub(crate) fn keep_unclaimed(&mut self) {
+        self.unclaimed = Some(Queue::new(LIMITS));
     }
 
     /// No message comes any more.
@@ -89,6 +100,7 @@ impl State {
             has_ended: false,
             is_logged: false,
         });
+        self.claim(reader, |topic| filters.iter().any(|(filter, _)| filter.matches(topic)));
         if self.readers.of_slot.len() <= key.slot() {
             self.readers.of_slot.resize(key.slot() + 1, None);
         }
@@ -127,7 +139,29 @@ impl State {
             is_logged: false,
         });
         self.readers.unmatched.push(reader);
+        self.claim(reader, |_| true);
+        self.readers.unclaimed = None;
         reader
+    }
+
+    /// Gives a new reader the messages that came before it, and that nobody has claimed.
+    fn claim(&mut self, number: usize, is_wanted: impl Fn(TopicName<'_>) -> bool) {
+        let Some(unclaimed) = &mut self.readers.unclaimed else { return };
+        let Some(reader) = self.readers.readers.get_mut(number) else { return };
+        let mut refused = Vec::new();
+        for _ in 0..unclaimed.len() {
+            let Some(queued) = unclaimed.pop() else { break };
+            let to = match TopicName::new(queued.message.topic()) {
+                Ok(topic) if is_wanted(topic) => &mut reader.queue,
+                _ => &mut *unclaimed,
+            };
+            if let Pushed::Refused(owed) = to.push(queued) {
+                refused.push(owed);
+            }
+        }
+        for owed in refused {
+            self.settle(owed, PubAckReason::QuotaExceeded);
+        }
     }
 
     /// The next message for a reader: `Some(None)` after the last one.
@@ -224,19 +258,24 @@ impl State {
         if subscriptions.is_empty() {
             readers.extend_from_slice(&self.readers.unmatched);
         }
-        let account = match delivery {
-            None => None,
-            Some(delivery) if readers.is_empty() => {
+        if readers.is_empty() {
+            let owed = delivery.map_or(Owed::Nothing, Owed::Alone);
+            match &mut self.readers.unclaimed {
+                Some(unclaimed) => {
+                    unclaimed.push(Queued { message, owed });
+                }
                 // [MQTT-4.5.0-2]
-                self.settle(Owed::Alone(delivery), PubAckReason::Success);
-                return;
+                None => self.settle(owed, PubAckReason::Success),
             }
-            Some(delivery) => Some(self.readers.accounts.insert(Account {
+            return;
+        }
+        let account = delivery.map(|delivery| {
+            self.readers.accounts.insert(Account {
                 delivery,
                 readers: readers.len(),
                 reason: PubAckReason::Success,
-            })),
-        };
+            })
+        });
         for reader in readers {
             let owed = account.map_or(Owed::Nothing, Owed::Together);
             self.push(reader, Queued { message: message.clone(), owed }, wakers);

@@ -238,7 +238,10 @@ impl State {
         }
     }
 
-    pub(crate) fn start(&mut self, now: Time) {
+    pub(crate) fn start(&mut self, now: Time, keeps_unclaimed: bool) {
+        if keeps_unclaimed {
+            self.readers.keep_unclaimed();
+        }
         self.session.handle_connected(now);
         self.has_work = true;
     }

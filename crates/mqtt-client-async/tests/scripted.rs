@@ -1,5 +1,6 @@
 //! The client against a server whose every byte the test writes.
 
+#[cfg(test)]
 mod common;
 
 use std::future::IntoFuture;
@@ -19,6 +20,7 @@ use tokio::io::AsyncWriteExt;
 const GRANTED: &[SubAckReason] = &[SubAckReason::GrantedQos2];
 
 /// What is ready without waiting for anything.
+#[cfg(test)]
 fn now<F: Future>(future: F) -> Option<F::Output> {
     use std::task::{Context, Poll, Waker};
     let mut future = std::pin::pin!(future);

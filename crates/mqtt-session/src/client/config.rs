@@ -313,6 +313,12 @@ impl SessionPolicy {
     pub fn rejoin(expiry: Duration) -> Self {
         Self { first: FirstConnection::Rejoin, expiry: seconds(expiry) }
     }
+
+    /// Whether the first connection already may resume a session, as [`rejoin`](Self::rejoin) says.
+    #[must_use]
+    pub fn rejoins(&self) -> bool {
+        self.first == FirstConnection::Rejoin
+    }
 }
 
 /// The message that the server publishes when a client is gone without a goodbye.
