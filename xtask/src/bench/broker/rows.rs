@@ -178,7 +178,7 @@ fn fan_out(qos: u8) -> Plan {
 
 fn fan_in() -> Plan {
     let publishers = vec![vec!["bench/one/to/one".to_owned()]; CLIENTS];
-    Plan { publishers, ahead: 10, ..one_to_one(0, 64) }
+    Plan { publishers, ahead: 15, ..one_to_one(0, 64) }
 }
 
 fn pairs(qos: u8) -> Plan {
