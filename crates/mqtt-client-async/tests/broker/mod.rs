@@ -1,5 +1,7 @@
 //! A mosquitto of one test, and its command-line clients.
 
+#![expect(clippy::print_stderr, reason = "a test that did not run must not look as if it had")]
+
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -8,9 +10,20 @@ use std::time::{Duration, Instant};
 
 use mqtt_client_async::{Client, PubAckReason, QoS};
 
+/// A process that does not outlive the test.
+pub(crate) struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _killed = self.0.kill();
+        self.0.wait().unwrap();
+    }
+}
+
 /// A mosquitto of this test alone.
 pub(crate) struct Mosquitto {
-    process: Child,
+    process: Running,
     port: u16,
     /// Its configuration, removed with it.
     config: PathBuf,
@@ -25,7 +38,6 @@ impl Mosquitto {
                 std::env::var("CI").as_deref() != Ok("true"),
                 "mosquitto and mosquitto-clients are needed in CI: install them"
             );
-            #[expect(clippy::print_stderr, reason = "a test that did not run must not look as if")]
             eprintln!("SKIPPED: mosquitto or mosquitto-clients is not installed");
             return None;
         };
@@ -46,10 +58,10 @@ impl Mosquitto {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut broker = Self { process, port, config };
+        let mut broker = Self { process: Running(process), port, config };
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(10) {
-            if broker.process.try_wait().unwrap().is_some() {
+            if broker.process.0.try_wait().unwrap().is_some() {
                 return None;
             }
             if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
@@ -93,12 +105,12 @@ impl Mosquitto {
         topic: &str,
         qos: QoS,
         count: u32,
-    ) -> Child {
+    ) -> Running {
         let mut command = self.command("mosquitto_sub");
         command.args(["-t", topic, "-t", "ready", "-q", &u8::from(qos).to_string()]);
         // The messages that show that it is there are told apart by their length, and end no line.
         command.args(["-N", "-W", "30", "-C", &(count + 1).to_string()]);
-        let child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let child = Running(command.stdout(Stdio::piped()).spawn().unwrap());
         let start = Instant::now();
         loop {
             assert!(start.elapsed() < Duration::from_secs(20), "mosquitto_sub does not subscribe");
@@ -113,8 +125,6 @@ impl Mosquitto {
 
 impl Drop for Mosquitto {
     fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
         std::fs::remove_file(&self.config).unwrap();
     }
 }
@@ -134,11 +144,11 @@ fn free_port() -> u16 {
 }
 
 /// What the process prints until it ends, which it does with success.
-pub(crate) async fn output(mut child: Child) -> Vec<u8> {
+pub(crate) async fn output(mut child: Running) -> Vec<u8> {
     tokio::task::spawn_blocking(move || {
         let mut bytes = Vec::new();
-        child.stdout.take().unwrap().read_to_end(&mut bytes).unwrap();
-        assert!(child.wait().unwrap().success());
+        child.0.stdout.take().unwrap().read_to_end(&mut bytes).unwrap();
+        assert!(child.0.wait().unwrap().success());
         bytes
     })
     .await

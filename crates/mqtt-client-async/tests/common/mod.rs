@@ -101,24 +101,23 @@ impl Peer {
     /// The next packet, which is a PUBLISH: its QoS with the identifier, topic and payload.
     pub(crate) async fn publish(&mut self) -> (PublishQos, String, Vec<u8>) {
         let bytes = self.packet().await.expect("a PUBLISH");
-        match decode(&bytes, &Limits::new()).unwrap() {
-            Decoded::Packet(Packet::Publish(publish), _) => {
-                (publish.qos, publish.topic.unwrap().as_str().to_owned(), publish.payload.to_vec())
-            }
-            other => panic!("a PUBLISH, not {other:?}"),
-        }
+        let Ok(Decoded::Packet(Packet::Publish(publish), _)) = decode(&bytes, &Limits::new())
+        else {
+            panic!("a PUBLISH, not {bytes:x?}");
+        };
+        let topic = publish.topic.unwrap().as_str().to_owned();
+        (publish.qos, topic, publish.payload.to_vec())
     }
 
     /// Takes a SUBSCRIBE and grants it.
     pub(crate) async fn grant(&mut self, reasons: &[SubAckReason]) {
         let bytes = self.packet().await.expect("a SUBSCRIBE");
-        match decode(&bytes, &Limits::new()).unwrap() {
-            Decoded::Packet(Packet::Subscribe(subscribe), _) => {
-                let suback = SubAck::new(subscribe.packet_id, Properties::EMPTY, reasons);
-                self.send(suback.unwrap()).await;
-            }
-            other => panic!("a SUBSCRIBE, not {other:?}"),
-        }
+        let Ok(Decoded::Packet(Packet::Subscribe(subscribe), _)) = decode(&bytes, &Limits::new())
+        else {
+            panic!("a SUBSCRIBE, not {bytes:x?}");
+        };
+        let suback = SubAck::new(subscribe.packet_id, Properties::EMPTY, reasons);
+        self.send(suback.unwrap()).await;
     }
 
     pub(crate) async fn deliver(&mut self, topic: &str, payload: &[u8], qos: PublishQos) {
