@@ -9,13 +9,12 @@ use crate::ids::SubscriptionId;
 use crate::property::PropertyId;
 use crate::qos::PublishQos;
 use crate::sink::{Counter, Sink};
-use crate::topic::TopicName;
 
 /// The header of a PUBLISH that a server sends on: what belongs to this connection, and the
 /// properties of the message as they came.
 ///
 /// ```
-/// use mqtt_codec::{Forward, PropertyBuf, PublishQos, SubscriptionId, TopicName};
+/// use mqtt_codec::{Forward, PropertyBuf, PublishQos, SubscriptionId};
 ///
 /// // What came in ...
 /// let mut received = PropertyBuf::new();
@@ -27,7 +26,7 @@ use crate::topic::TopicName;
 /// let forward = Forward {
 ///     qos: PublishQos::AtMostOnce,
 ///     retain: false,
-///     topic: Some(TopicName::new("a/b")?),
+///     topic: Some(b"a/b"),
 ///     topic_alias: None,
 ///     message_expiry_interval: Some(50),
 ///     subscription_ids: &[SubscriptionId::MIN],
@@ -45,8 +44,9 @@ pub struct Forward<'a> {
     pub qos: PublishQos,
     /// Whether the message is sent as a retained one.
     pub retain: bool,
-    /// The topic; `None` to have the alias stand for it.
-    pub topic: Option<TopicName<'a>>,
+    /// The bytes of the topic as it came; `None` to have the alias stand for it. They are not looked
+    /// at again.
+    pub topic: Option<&'a [u8]>,
     /// The alias of the topic on this connection.
     pub topic_alias: Option<NonZeroU16>,
     /// Seconds that are left of the message's life. [MQTT-3.3.2-6]
@@ -68,7 +68,8 @@ impl Forward<'_> {
     ///
     /// # Errors
     ///
-    /// [`EncodeError::NoTopic`] or [`EncodeError::TooLarge`]; `out` is unchanged then. A server
+    /// [`EncodeError::NoTopic`], [`EncodeError::StringTooLong`] for a topic that no packet can have, or
+    /// [`EncodeError::TooLarge`]; `out` is unchanged then. A server
     /// drops a message that is too large for a subscriber and goes on as if it had been sent.
     /// [MQTT-3.1.2-25]
     pub fn encode_header(
@@ -77,8 +78,11 @@ impl Forward<'_> {
         max_packet_size: u32,
     ) -> Result<(), EncodeError> {
         let topic = match self.topic {
-            Some(topic) => topic.as_str(),
-            None if self.topic_alias.is_some() => "",
+            Some(topic) if topic.len() > usize::from(u16::MAX) => {
+                return Err(EncodeError::StringTooLong { len: topic.len() });
+            }
+            Some(topic) => topic,
+            None if self.topic_alias.is_some() => &[],
             None => return Err(EncodeError::NoTopic),
         };
         let mut counter = Counter::default();

@@ -139,7 +139,7 @@ impl<'a> Publish<'a> {
         };
         encode::check_properties(self.properties, PacketType::Publish.into())?;
         let properties = self.properties.as_bytes();
-        let header = Header::new(self.qos, self.retain, topic, properties.len() as u64);
+        let header = Header::new(self.qos, self.retain, topic.as_bytes(), properties.len() as u64);
         header.write(payload_len, payload_follows, out, max_packet_size)?;
         if !properties.is_empty() {
             out.bytes(properties);
@@ -151,14 +151,14 @@ impl<'a> Publish<'a> {
 /// What stands before the properties of a PUBLISH.
 pub(super) struct Header<'a> {
     first_byte: u8,
-    topic: &'a str,
+    topic: &'a [u8],
     packet_id: Option<PacketId>,
     properties_len: u64,
 }
 
 impl<'a> Header<'a> {
     #[inline(always)]
-    pub(super) fn new(qos: PublishQos, retain: bool, topic: &'a str, properties_len: u64) -> Self {
+    pub(super) fn new(qos: PublishQos, retain: bool, topic: &'a [u8], properties_len: u64) -> Self {
         let (flags, packet_id) = match qos {
             // [MQTT-2.2.1-2] [MQTT-3.3.1-2]
             PublishQos::AtMostOnce => (0, None),
@@ -183,14 +183,14 @@ impl<'a> Header<'a> {
         max_packet_size: u32,
     ) -> Result<(), EncodeError> {
         let mut counter = Counter::default();
-        counter.prefixed(self.topic.as_bytes());
+        counter.prefixed(self.topic);
         self.write_behind_topic(&mut counter);
         let body_len = counter.0 + self.properties_len + payload_len as u64;
         let elsewhere = if payload_follows { 0 } else { payload_len };
         if body_len >= 0x80 || body_len + 2 > u64::from(max_packet_size) {
             encode::reserve(body_len, elsewhere as u64, out, max_packet_size)?;
             encode::fixed_header(out, self.first_byte, body_len);
-            out.prefixed(self.topic.as_bytes());
+            out.prefixed(self.topic);
             self.write_behind_topic(out);
             return Ok(());
         }
@@ -198,7 +198,7 @@ impl<'a> Header<'a> {
         out.reserve(body_len as usize + 2 - elsewhere);
         let [high, low] = (self.topic.len() as u16).to_be_bytes();
         out.array([self.first_byte, body_len as u8, high, low]);
-        out.bytes(self.topic.as_bytes());
+        out.bytes(self.topic);
         let properties_len = self.properties_len as u8;
         match self.packet_id.map(|id| id.get().to_be_bytes()) {
             None => out.array([properties_len]),

@@ -143,6 +143,9 @@ fn a_publish_without_topic_and_alias() {
         payload_len: 0,
     };
     assert_eq!(forward.encode_header(&mut out, u32::MAX), Err(EncodeError::NoTopic));
+    let forward = Forward { topic: Some(&[b't'; 65_536]), ..forward };
+    let error = forward.encode_header(&mut out, u32::MAX);
+    assert_eq!(error, Err(EncodeError::StringTooLong { len: 65_536 }));
     assert!(out.is_empty());
 }
 

@@ -207,7 +207,7 @@ fn a_forwarded_message_is_the_publish_of_the_same_fields() {
         let forward = Forward {
             qos,
             retain: true,
-            topic: Some(topic),
+            topic: Some(topic.as_str().as_bytes()),
             topic_alias: alias.and_then(core::num::NonZeroU16::new),
             message_expiry_interval: expiry,
             subscription_ids: &ids,

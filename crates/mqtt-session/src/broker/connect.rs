@@ -123,9 +123,8 @@ impl Broker {
             if let Err(refusal) = self.check_topic_name(will.topic.as_str()) {
                 return Err(refusal.connect_reason());
             }
-            let size = will.topic.as_str().len()
-                + will.properties.as_bytes().len()
-                + will.payload.len();
+            let size =
+                will.topic.as_str().len() + will.properties.as_bytes().len() + will.payload.len();
             if self.will_bytes + size > limits.will_bytes {
                 return Err(ConnectReason::QuotaExceeded);
             }

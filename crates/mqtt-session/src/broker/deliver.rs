@@ -358,15 +358,14 @@ fn encode(
     delivery: &Delivery,
     out: &mut TransmitBuf,
 ) -> Result<(), DropReason> {
-    let topic = message.topic();
     let mut alias = OutgoingAlias::None;
     let mut aliases = connection.aliases.as_mut().and_then(|both| both.outgoing.as_mut());
     if let Some(aliases) = &mut aliases {
-        alias = aliases.assign(topic);
+        alias = aliases.assign(message.topic());
     }
     let (topic, topic_alias) = match alias {
-        OutgoingAlias::None => (mqtt_codec::TopicName::new(topic).ok(), None),
-        OutgoingAlias::Set(alias) => (mqtt_codec::TopicName::new(topic).ok(), Some(alias)),
+        OutgoingAlias::None => (Some(message.topic_bytes()), None),
+        OutgoingAlias::Set(alias) => (Some(message.topic_bytes()), Some(alias)),
         OutgoingAlias::Known(alias) => (None, Some(alias)),
     };
     // [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18]

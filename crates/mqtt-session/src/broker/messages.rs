@@ -82,9 +82,12 @@ impl Payload<'_> {
 
 impl Message {
     pub(super) fn topic(&self) -> &str {
-        let bytes = self.head.get(..usize::from(self.topic_len)).unwrap_or_default();
-        // Checked when the message was made; a second look costs less than the send.
-        str::from_utf8(bytes).unwrap_or_default()
+        // Text when the message was made, and text still.
+        str::from_utf8(self.topic_bytes()).unwrap_or_default()
+    }
+
+    pub(super) fn topic_bytes(&self) -> &[u8] {
+        self.head.get(..usize::from(self.topic_len)).unwrap_or_default()
     }
 
     /// The wire form of the properties that are passed on as they came.

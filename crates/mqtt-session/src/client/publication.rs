@@ -53,7 +53,7 @@ impl<'a> Publication<'a> {
         let publish = Forward {
             qos: PublishQos::AtMostOnce,
             retain: self.retain,
-            topic: Some(self.topic),
+            topic: Some(self.topic.as_str().as_bytes()),
             topic_alias: None,
             message_expiry_interval: None,
             subscription_ids: &[],
@@ -160,7 +160,7 @@ impl Outgoing {
         let header = Forward {
             qos: publish_qos(publication.qos, PacketId::MIN, false),
             retain: publication.retain,
-            topic: Some(publication.topic),
+            topic: Some(publication.topic.as_str().as_bytes()),
             topic_alias: None,
             message_expiry_interval: expiry,
             subscription_ids: &[],
@@ -238,7 +238,7 @@ impl Outgoing {
         maximum: u32,
         out: &mut TransmitBuf,
     ) -> Result<(), EncodeError> {
-        let topic = Some(TopicName::new(self.topic())?);
+        let topic = Some(self.topic().as_bytes());
         let (topic, topic_alias) = match alias {
             OutgoingAlias::None => (topic, None),
             OutgoingAlias::Set(alias) => (topic, Some(alias)),
