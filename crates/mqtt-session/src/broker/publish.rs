@@ -168,6 +168,11 @@ impl Broker {
         resolved: &mut String,
     ) -> Handled {
         let maximum = self.config.limits.topic_alias_maximum;
+        // A topic that is too long is refused whenever its alias is used: for that it need not be
+        // kept whole.
+        let too_long = self.config.limits.topic_bytes.saturating_add(1);
+        let topic =
+            topic.map(|topic| topic.get(..topic.ceil_char_boundary(too_long)).unwrap_or(topic));
         let Some(connection) = self.connections.get_mut(slot) else { return Ok(()) };
         let aliases = &mut connection.aliases.get_or_insert_default().incoming;
         match aliases.resolve(alias, topic, maximum) {
