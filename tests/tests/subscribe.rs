@@ -319,3 +319,27 @@ fn subscribing_and_unsubscribing_for_long_leaves_nothing_behind() {
     let lines = wire.receive(a);
     assert!(lines.iter().all(|line| !line.contains("11]")), "each was there");
 }
+
+#[test]
+fn wildcards_that_would_make_every_publish_slow_are_refused_with_0x97() {
+    let mut wire = Wire::configured(|config| config.limits.match_steps = 200);
+    let a = wire.connect(connect("a"));
+    let bomb = |number: u32| {
+        let levels: Vec<&str> =
+            (0..10).map(|bit| if number >> bit & 1 == 1 { "+" } else { "x" }).collect();
+        levels.join("/")
+    };
+    let mut granted = 0;
+    for number in 1..1000 {
+        wire.send(a, subscribe(1, &bomb(number)));
+        granted += usize::from(wire.receive(a) == ["SUBACK id=1 [00]"]);
+    }
+    assert!((1..200).contains(&granted), "{granted} filters of as many shapes");
+    // Ordinary filters have room, and so have those whose place was given up.
+    wire.send(a, subscribe(2, "x/x/x").and("x/#").and("$share/g/y"));
+    let more = wire.receive(a);
+    assert!(more[0].starts_with("SUBACK id=2 [00"), "{more:?}");
+    wire.send(a, unsubscribe(3, &[&bomb(1)]));
+    wire.send(a, subscribe(4, &bomb(1)));
+    assert_eq!(wire.receive(a), ["UNSUBACK id=3 [00]", "SUBACK id=4 [00]"]);
+}
