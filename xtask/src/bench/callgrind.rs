@@ -22,7 +22,7 @@ pub(super) fn build_peers(name: &str) -> Result<PathBuf, Error> {
     let manifest = root().join("xtask/peers").join(name).join("Cargo.toml");
     let folder = super::target_folder()?.join("peers");
     run(cargo()
-        .args(["build", "--quiet", "--release", "--locked", "--manifest-path"])
+        .args(["build", "--quiet", "--release", "--manifest-path"])
         .arg(manifest)
         .arg("--target-dir")
         .arg(&folder))?;
