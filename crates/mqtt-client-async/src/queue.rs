@@ -130,6 +130,17 @@ impl Queue {
         self.waiting.len()
     }
 
+    /// Whether so much waits that QoS 0 messages will soon be dropped.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.qos0 > 0
+            && (self.qos0 > self.limits.messages / 2 || self.bytes > self.limits.bytes / 2)
+    }
+
+    /// Whether the reader has caught up.
+    pub(crate) fn is_quarter_full(&self) -> bool {
+        self.qos0 > self.limits.messages / 4 || self.bytes > self.limits.bytes / 4
+    }
+
     /// The reader waits for a message.
     pub(crate) fn wait(&mut self, waker: &Waker) {
         match &mut self.reader {

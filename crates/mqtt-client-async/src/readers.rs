@@ -2,16 +2,20 @@
 
 use std::mem;
 use std::task::Waker;
+use std::time::Duration;
 
 use mqtt_codec::{
     Properties, PubAckReason, SubAckReason, SubscriptionOptions, TopicFilter, TopicName,
 };
-use mqtt_session::{Delivery, Message, ServerLimit, SubscribeError, SubscriptionKey};
+use mqtt_session::{Delivery, Message, ServerLimit, SubscribeError, SubscriptionKey, Time};
 
 use crate::queue::{Limits, Owed, Pushed, Queue, Queued};
 use crate::shared::{State, Status};
 use crate::slab::Slab;
 use crate::subscribe::LIMITS;
+
+/// How long the transport is not read for the sake of a reader that lags behind.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Everybody who reads messages of this connection.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub(crate) struct Readers {
     unclaimed: Option<Queue>,
     /// Messages that several readers got, and that are acknowledged when all have read them.
     accounts: Slab<Account>,
+    /// The reader that the transport is not read for, since when.
+    waits_for: Option<(usize, Option<Time>)>,
 }
 
 impl Readers {
@@ -35,6 +41,7 @@ impl Readers {
             unmatched: Vec::new(),
             unclaimed: None,
             accounts: Slab::new(),
+            waits_for: None,
         }
     }
 
@@ -65,6 +72,8 @@ struct Reader {
     has_ended: bool,
     /// Whether a full buffer was logged.
     is_logged: bool,
+    /// Whether it was waited for in vain, and has not caught up since.
+    is_late: bool,
 }
 
 /// The server's answer to a SUBSCRIBE.
@@ -99,6 +108,7 @@ impl State {
             answer: Answer::Waiting(None),
             has_ended: false,
             is_logged: false,
+            is_late: false,
         });
         self.claim(reader, |topic| filters.iter().any(|(filter, _)| filter.matches(topic)));
         if self.readers.of_slot.len() <= key.slot() {
@@ -137,6 +147,7 @@ impl State {
             answer: Answer::Granted(Box::default()),
             has_ended: matches!(self.status, Status::Closed(_)),
             is_logged: false,
+            is_late: false,
         });
         self.readers.unmatched.push(reader);
         self.claim(reader, |_| true);
@@ -171,7 +182,15 @@ impl State {
         waker: Option<&Waker>,
     ) -> Option<Option<(Message, Owed)>> {
         let reader = self.readers.readers.get_mut(number)?;
-        let Some(Queued { message, owed }) = reader.queue.pop() else {
+        let popped = reader.queue.pop();
+        if (reader.is_late
+            || self.readers.waits_for.is_some_and(|(waits_for, _)| waits_for == number))
+            && !reader.queue.is_quarter_full()
+        {
+            self.caught_up(number);
+        }
+        let Some(Queued { message, owed }) = popped else {
+            let reader = self.readers.readers.get_mut(number)?;
             if reader.has_ended {
                 return Some(None);
             }
@@ -180,11 +199,38 @@ impl State {
             }
             return None;
         };
-        if reader.queue.limits.manual {
+        if self.readers.readers.get_mut(number)?.queue.limits.manual {
             return Some(Some((message, owed)));
         }
         self.settle(owed, PubAckReason::Success);
         Some(Some((message, Owed::Nothing)))
+    }
+
+    /// A reader that lagged behind has read most of what waited for it.
+    fn caught_up(&mut self, number: usize) {
+        if let Some(reader) = self.readers.readers.get_mut(number) {
+            reader.is_late = false;
+        }
+        if self.readers.waits_for.is_some_and(|(waits_for, _)| waits_for == number) {
+            self.readers.waits_for = None;
+            self.has_work = true;
+        }
+    }
+
+    /// Until when the transport is not read, for the sake of a reader that lags behind: it has a
+    /// moment to catch up before QoS 0 messages are dropped, and then no other before it has.
+    pub(crate) fn waits_until(&mut self) -> Option<Time> {
+        let (number, since) = self.readers.waits_for?;
+        let until = since.unwrap_or(self.now) + PATIENCE;
+        if until > self.now {
+            self.readers.waits_for = Some((number, Some(since.unwrap_or(self.now))));
+            return Some(until);
+        }
+        self.readers.waits_for = None;
+        if let Some(reader) = self.readers.readers.get_mut(number) {
+            reader.is_late = true;
+        }
+        None
     }
 
     /// How many messages wait for a reader, and how many were dropped.
@@ -205,6 +251,7 @@ impl State {
             self.has_work = true;
         }
         self.readers.unmatched.retain(|unmatched| *unmatched != number);
+        self.caught_up(number);
         while let Some(queued) = reader.queue.pop() {
             self.settle(queued.owed, PubAckReason::Success);
         }
@@ -290,6 +337,9 @@ impl State {
                 waiting = reader.queue.len(),
                 "a reader is slower than its subscription: messages are dropped or refused"
             );
+        }
+        if reader.queue.is_half_full() && !reader.is_late {
+            self.readers.waits_for.get_or_insert((number, None));
         }
         wakers.extend(reader.queue.take_reader());
         if let Pushed::Refused(owed) = pushed {

@@ -227,10 +227,12 @@ impl State {
             self.take_events(wakers);
         }
         self.call_into_room(wakers);
+        let waits_until = self.waits_until();
+        let deadline = self.session.poll_timeout().map(|deadline| deadline.at);
         Turn {
-            accepts_input: self.session.accepts_input(),
+            accepts_input: waits_until.is_none() && self.session.accepts_input(),
             has_more: out.len() >= OUT_HIGH,
-            deadline: self.session.poll_timeout().map(|deadline| deadline.at),
+            deadline: deadline.into_iter().chain(waits_until).min(),
             closed: match &self.status {
                 Status::Closed(error) => Some(error.clone()),
                 Status::Connecting | Status::Connected { .. } => None,

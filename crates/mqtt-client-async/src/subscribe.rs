@@ -17,7 +17,7 @@ use crate::queue::{Limits, OnFull, OnFullQos0};
 use crate::shared::Shared;
 
 /// Messages that wait for a reader at most, unless [`Subscribe::buffer`] says otherwise.
-const BUFFER: usize = 4096;
+const BUFFER: usize = 8192;
 
 /// Bytes of messages that wait for a reader at most, unless [`Subscribe::buffer_bytes`] says
 /// otherwise.
@@ -130,8 +130,9 @@ impl<'a> Subscribe<'a> {
         self
     }
 
-    /// How many messages wait for the reader; 4,096 by default, at least 1. What happens beyond
-    /// say [`on_full_qos0`](Self::on_full_qos0) and [`on_full`](Self::on_full).
+    /// How many messages wait for the reader; 8,192 by default, at least 1. A reader that lags
+    /// behind has a moment (20 ms) to catch up, during which nothing is read for anybody; what
+    /// happens then say [`on_full_qos0`](Self::on_full_qos0) and [`on_full`](Self::on_full).
     pub fn buffer(mut self, messages: usize) -> Self {
         self.limits.messages = messages;
         self
