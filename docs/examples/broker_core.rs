@@ -1,5 +1,7 @@
 //! The sample of the chapter on the broker core: a broker without sockets.
 
+#![allow(clippy::print_stdout, clippy::indexing_slicing, reason = "a sample shows one thing")]
+
 use std::error::Error;
 use std::time::Duration;
 

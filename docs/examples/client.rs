@@ -1,5 +1,7 @@
 //! The samples of the introduction: a broker in the process, and a client of it.
 
+#![allow(clippy::print_stdout, clippy::indexing_slicing, reason = "a sample shows one thing")]
+
 use std::error::Error;
 
 use mqtt_broker_lite::{Config, Server};

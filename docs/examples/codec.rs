@@ -1,5 +1,12 @@
 //! The samples of the chapter on the codec.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a sample shows one thing"
+)]
+
 use std::error::Error;
 
 use mqtt_codec::{

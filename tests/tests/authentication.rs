@@ -1,5 +1,13 @@
 //! Enhanced authentication: AUTH before CONNACK, and again on an open connection.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
 use bytes::Bytes;
 use mqtt_codec::{Auth, AuthReason, ConnectReason, DisconnectReason};
 use mqtt_session::{

@@ -1,6 +1,14 @@
 //! Every state of a connection meets every packet and every other event: a changed answer is a
 //! changed snapshot.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
 use std::fmt::Write;
 
 use bytes::Bytes;

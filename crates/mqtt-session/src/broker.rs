@@ -40,7 +40,7 @@ pub use request::{
 };
 pub use statistics::{Dropped, Gauges, Statistics};
 
-use connection::{Connection, Phase};
+use connection::Connection;
 use decide::AskedWill;
 use messages::Messages;
 use request::Ticket;
@@ -377,10 +377,5 @@ impl Broker {
                 self.sessions.get(slot).is_some_and(|session| *session.client_id == *client_id)
             })
             .copied()
-    }
-
-    /// Whether the connection in this slot is open to packets other than CONNECT and AUTH.
-    fn is_open(&self, slot: u32) -> bool {
-        self.connections.get(slot).is_some_and(|connection| matches!(connection.phase, Phase::Open))
     }
 }

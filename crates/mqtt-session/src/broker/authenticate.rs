@@ -138,17 +138,13 @@ impl Broker {
     /// [MQTT-3.1.2-30].
     pub(super) fn on_packet_while_challenged(&mut self, slot: u32, packet: &Packet<'_>) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        let auth = match packet {
-            Packet::Auth(auth) => auth,
-            Packet::Disconnect(disconnect) => {
-                let cause = CloseCause::Disconnected(disconnect.reason);
-                self.close(slot, cause);
-                return;
-            }
-            _ => {
-                self.refuse(slot, ConnectReason::ProtocolError);
-                return;
-            }
+        if let Packet::Disconnect(disconnect) = packet {
+            self.close(slot, CloseCause::Disconnected(disconnect.reason));
+            return;
+        }
+        let Packet::Auth(auth) = packet else {
+            self.refuse(slot, ConnectReason::ProtocolError);
+            return;
         };
         let phase = core::mem::replace(&mut connection.phase, Phase::Opened);
         let Phase::Challenged(mut request) = phase else {

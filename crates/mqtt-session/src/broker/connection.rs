@@ -152,10 +152,6 @@ impl Connection {
         }
     }
 
-    pub(super) const fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open)
-    }
-
     /// When the decision about a message or a subscription, and when an authentication, has to
     /// have come.
     pub(super) fn awaited(&self) -> (Option<Time>, Option<Time>) {

@@ -228,12 +228,11 @@ impl Flow {
             if replay.qos() != QoS::AtMostOnce && !may_send {
                 return Replayed::Done;
             }
-            match replay.step(now, retained, messages) {
-                Replayed::Done => {
-                    self.replays.pop_front();
-                }
-                step => return step,
+            let step = replay.step(now, retained, messages);
+            if !matches!(step, Replayed::Done) {
+                return step;
             }
+            self.replays.pop_front();
         }
     }
 }
@@ -335,7 +334,10 @@ fn cancel(flow: &mut Flow, qos: QoS, id: PacketId) -> Option<Delivery> {
         },
         QoS::ExactlyOnce => match flow.outgoing.on_pubrec(id, true) {
             Recorded::Refused(delivery) => Some(delivery),
-            _ => None,
+            Recorded::Release(_)
+            | Recorded::ReleaseAgain
+            | Recorded::Unknown
+            | Recorded::Mismatch => None,
         },
     }
 }

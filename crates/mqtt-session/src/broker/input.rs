@@ -166,16 +166,14 @@ impl Broker {
     }
 
     fn on_first_packet(&mut self, slot: u32, packet: &Packet<'_>) -> Handled {
-        match packet {
-            Packet::Connect(connect) if self.awaits_connect(slot) => {
-                self.on_connect(slot, connect);
-                Ok(())
-            }
-            packet => {
-                self.on_packet_while_challenged(slot, packet);
-                Ok(())
-            }
+        if let Packet::Connect(connect) = packet
+            && self.awaits_connect(slot)
+        {
+            self.on_connect(slot, connect);
+        } else {
+            self.on_packet_while_challenged(slot, packet);
         }
+        Ok(())
     }
 
     fn awaits_connect(&self, slot: u32) -> bool {
@@ -230,13 +228,8 @@ impl Broker {
             return;
         }
         // [MQTT-3.1.4-1] [MQTT-3.1.2-1] [MQTT-3.1.2-2] [MQTT-3.1.2-3]
-        let reason = match reason {
-            ReasonCode::PacketTooLarge => ConnectReason::PacketTooLarge,
-            other => {
-                ConnectReason::try_from(u8::from(other)).unwrap_or(ConnectReason::MalformedPacket)
-            }
-        };
-        self.refuse(slot, reason);
+        let reason = ConnectReason::try_from(u8::from(reason));
+        self.refuse(slot, reason.unwrap_or(ConnectReason::MalformedPacket));
     }
 
     /// A packet broke a rule: DISCONNECT with the reason, and the connection is closed

@@ -71,15 +71,6 @@ pub(super) enum Payload<'a> {
     Owned(Bytes),
 }
 
-impl Payload<'_> {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Borrowed(bytes) => bytes.len(),
-            Self::Owned(bytes) => bytes.len(),
-        }
-    }
-}
-
 impl Message {
     pub(super) fn topic(&self) -> &str {
         // Text when the message was made, and text still.

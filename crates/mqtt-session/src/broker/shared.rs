@@ -119,10 +119,10 @@ impl Broker {
     /// Takes a session out of the group of a shared filter; false if it was not in it.
     pub(super) fn leave_group(&mut self, session_slot: u32, filter: &str) -> bool {
         let Some(slot) = self.groups.find(filter) else { return false };
-        if let Some(session) = self.sessions.get_mut(session_slot) {
-            if let Some(subscriptions) = &mut session.subscriptions {
-                subscriptions.groups.retain(|&group| group != slot);
-            }
+        if let Some(session) = self.sessions.get_mut(session_slot)
+            && let Some(subscriptions) = &mut session.subscriptions
+        {
+            subscriptions.groups.retain(|&group| group != slot);
         }
         self.remove_member(session_slot, slot)
     }

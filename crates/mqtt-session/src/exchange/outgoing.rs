@@ -214,8 +214,8 @@ impl<T> Outgoing<T> {
         self.skip_settled();
         let id = *self.resend.last()?;
         match &self.places.get(index(id))?.state {
-            State::Publish1(item) | State::Publish2(item) if self.quota > 0 => Some(item),
-            _ => None,
+            State::Publish1(item) | State::Publish2(item) => (self.quota > 0).then_some(item),
+            State::Free { .. } | State::Request(_) | State::Released(_) => None,
         }
     }
 
