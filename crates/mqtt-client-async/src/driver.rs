@@ -15,11 +15,10 @@ use tokio::time::Sleep;
 use crate::error::ConnectionError;
 use crate::shared::{Input, Shared};
 
-/// How much is read at once.
+/// How much is read before those who read the messages get their turn. Not more: what they free
+/// is what the next messages are put into, still in the cache, and before the allocator gives it
+/// back to the system.
 const READ: usize = 64 * 1024;
-
-/// How much is read before others get their turn.
-const READ_BEFORE_YIELD: usize = 64 * 1024;
 
 /// Pieces that one vectored write takes.
 const PIECES: usize = 64;
@@ -87,17 +86,18 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             is_due |= self.poll_timer(cx);
             let mut input = Input::Nothing;
             if self.accepts_input {
-                let mut buffer = ReadBuf::new(&mut self.read);
+                let room = self.read.get_mut(read_in_all..).unwrap_or_default();
+                let mut buffer = ReadBuf::new(room);
                 match self.transport.as_mut().poll_read(cx, &mut buffer) {
                     Poll::Pending => {}
                     Poll::Ready(Err(error)) => input = Input::Failure(error),
                     Poll::Ready(Ok(())) => {
-                        let len = buffer.filled().len();
-                        read_in_all += len;
-                        input = match self.read.get(..len) {
-                            Some(bytes) if len > 0 => Input::Bytes(bytes),
+                        let end = read_in_all + buffer.filled().len();
+                        input = match self.read.get(read_in_all..end) {
+                            Some(bytes) if !bytes.is_empty() => Input::Bytes(bytes),
                             _ => Input::End,
                         };
+                        read_in_all = end;
                     }
                 }
             }
@@ -114,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
                 Poll::Ready(Err(error)) => return Poll::Ready(self.shared.transport_failed(error)),
             };
             is_due = self.arm(turn.deadline, cx);
-            if read_in_all >= READ_BEFORE_YIELD {
+            if read_in_all >= READ {
                 // Those who read the messages get their turn.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;

@@ -42,6 +42,10 @@ pub(crate) struct Limits {
     pub(crate) manual: bool,
 }
 
+/// Bytes of messages that are put into a queue before its reader has its turn: about what is read
+/// at once, so that messages are read while they are in the cache.
+const AHEAD: usize = 64 * 1024;
+
 /// The messages that wait for one reader.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -130,15 +134,20 @@ impl Queue {
         self.waiting.len()
     }
 
-    /// Whether so much waits that QoS 0 messages will soon be dropped.
-    pub(crate) fn is_half_full(&self) -> bool {
-        self.qos0 > 0
-            && (self.qos0 > self.limits.messages / 2 || self.bytes > self.limits.bytes / 2)
+    /// Whether the reader lags so far behind that it should have a moment to catch up.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.qos0 > 0 && self.exceeds(1)
     }
 
-    /// Whether the reader has caught up.
-    pub(crate) fn is_quarter_full(&self) -> bool {
-        self.qos0 > self.limits.messages / 4 || self.bytes > self.limits.bytes / 4
+    /// Whether a reader that lagged behind has read most of what waited for it.
+    pub(crate) fn has_caught_up(&self) -> bool {
+        !self.exceeds(4)
+    }
+
+    /// Whether more waits than one part in `parts` of what is in order.
+    fn exceeds(&self, parts: usize) -> bool {
+        self.bytes > AHEAD.min(self.limits.bytes / 2) / parts
+            || self.qos0 > self.limits.messages / 2 / parts
     }
 
     /// The reader waits for a message.

@@ -185,7 +185,7 @@ impl State {
         let popped = reader.queue.pop();
         if (reader.is_late
             || self.readers.waits_for.is_some_and(|(waits_for, _)| waits_for == number))
-            && !reader.queue.is_quarter_full()
+            && reader.queue.has_caught_up()
         {
             self.caught_up(number);
         }
@@ -338,7 +338,7 @@ impl State {
                 "a reader is slower than its subscription: messages are dropped or refused"
             );
         }
-        if reader.queue.is_half_full() && !reader.is_late {
+        if reader.queue.is_behind() && !reader.is_late {
             self.readers.waits_for.get_or_insert((number, None));
         }
         wakers.extend(reader.queue.take_reader());
