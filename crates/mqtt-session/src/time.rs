@@ -59,8 +59,8 @@ impl Add<Duration> for Time {
 
     /// Saturates at the last moment that can be told.
     fn add(self, duration: Duration) -> Self {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_add(nanos))
+        let nanos = duration.as_secs().saturating_mul(1_000_000_000);
+        Self(self.0.saturating_add(nanos).saturating_add(u64::from(duration.subsec_nanos())))
     }
 }
 

@@ -35,6 +35,7 @@ impl Broker {
         let before = out.len();
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.is_ready = false;
+        let is_held_back = connection.paused.for_answers;
         if !connection.answers.is_empty() {
             let mut answers = core::mem::take(&mut connection.answers);
             out.append(|bytes| bytes.extend_from_slice(&answers));
@@ -50,7 +51,9 @@ impl Broker {
                 if self.transmit_messages(slot, out, before.saturating_add(budget)) {
                     self.mark_ready(slot);
                 }
-                self.resume_input(slot, |paused| paused.for_answers = false);
+                if is_held_back {
+                    self.resume_input(slot, |paused| paused.for_answers = false);
+                }
             }
             Phase::Opened | Phase::Deciding(_) | Phase::Challenged(_) => {}
         }
@@ -60,7 +63,7 @@ impl Broker {
     /// Appends messages until `out` holds `limit` bytes. Returns whether more could follow.
     fn transmit_messages(&mut self, slot: u32, out: &mut TransmitBuf, limit: usize) -> bool {
         let now = self.now;
-        let until = now + self.config.decisions.timeout;
+        let timeout = self.config.decisions.timeout;
         let is_asked = self.config.decisions.read;
         let Self { connections, sessions, messages, retained, statistics, .. } = self;
         let Some(connection) = connections.get_mut(slot) else { return false };
@@ -69,17 +72,21 @@ impl Broker {
         };
         let Some(session) = sessions.get_mut(key.slot) else { return false };
         let Session { flow, permissions, client_id, identity, dropped, .. } = session;
-        let Some(flow) = flow.as_deref_mut() else { return false };
+        let Some(flow) = flow.as_deref_mut().filter(|flow| flow.can_transmit()) else {
+            return false;
+        };
         let reader = Reader { client_id, identity: identity.as_deref() };
         let mut asker = Asker {
-            is_needed: is_asked,
-            until,
+            until: now + timeout,
             entropy: &self.entropy,
             tickets: &mut self.tickets,
             deadlines: &mut self.deadlines,
             events: &mut self.events,
         };
         let mut may_read = |messages: &Messages, delivery: &Delivery| {
+            if !is_asked {
+                return Access::Allowed;
+            }
             let message = delivery.message.and_then(|id| messages.get(id));
             message.map_or(Access::Allowed, |message| {
                 asker.may_read(key, permissions, reader, message.topic())

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use mqtt_codec::{
     ConnectReason, DecodeError, DecodeRule, Decoded, DisconnectReason, Limits, Packet, PacketType,
-    ReasonCode, decode,
+    decode,
 };
 
 use super::connection::Phase;

@@ -43,7 +43,6 @@ pub(super) enum Access {
 
 /// What asking needs of the broker while a connection is served.
 pub(super) struct Asker<'a> {
-    pub(super) is_needed: bool,
     pub(super) until: Time,
     pub(super) entropy: &'a Entropy,
     pub(super) tickets: &'a mut u64,
@@ -60,9 +59,6 @@ impl Asker<'_> {
         reader: Reader<'_>,
         topic: &str,
     ) -> Access {
-        if !self.is_needed {
-            return Access::Allowed;
-        }
         let permissions = permissions.get_or_insert_default();
         let topic_hash = hash(self.entropy.hash_key(), topic.as_bytes());
         if permissions.lapsed == Some(topic_hash) {
