@@ -29,11 +29,15 @@
 pub mod scripted;
 pub mod transcript;
 
+mod link;
+mod pair;
 mod peer;
 mod pieces;
 mod referee;
 mod wire;
 
+pub use link::Cut;
+pub use pair::Pair;
 pub use peer::Peer;
 pub use pieces::{Pieces, Random};
 pub use wire::Wire;

@@ -9,6 +9,7 @@ use mqtt_codec::{
     Connect, Packet, PacketId, Properties, PropertyId, Publish, ReasonCode, SubscriptionOptions,
     Will,
 };
+use mqtt_session::Message;
 
 /// Everything that was said on the connections of a test, in order.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +80,16 @@ pub fn line(packet: &Packet<'_>) -> String {
             properties(&mut out, &packet.properties);
         }
     }
+    out
+}
+
+/// A message that a client was given as a line.
+pub fn message(message: &Message) -> String {
+    let mut out = format!("message q{}", message.qos() as u8);
+    flag(&mut out, message.dup(), "dup");
+    flag(&mut out, message.retain(), "retain");
+    write!(out, " {:?} {}", message.topic(), payload(message.payload())).unwrap();
+    properties(&mut out, &message.properties());
     out
 }
 
