@@ -154,6 +154,26 @@ fn retained_messages_come_with_their_properties_and_the_identifier_of_the_subscr
     );
 }
 
+/// Proves: [MQTT-3.3.4-5]
+#[test]
+fn a_copy_for_one_subscription_carries_the_identifier_of_that_one() {
+    let (mut wire, a) = with_retained();
+    wire.send(a, subscribe(1, "r").subscription_id(3));
+    wire.send(a, subscribe(2, "#").subscription_id(4));
+    wire.send(a, subscribe(3, "+"));
+    assert_eq!(
+        wire.receive(a),
+        [
+            "SUBACK id=1 [00]",
+            r#"PUBLISH q0 retain "r" "kept" {subscription=3}"#,
+            "SUBACK id=2 [00]",
+            r#"PUBLISH q0 retain "r" "kept" {subscription=4}"#,
+            "SUBACK id=3 [00]",
+            r#"PUBLISH q0 retain "r" "kept""#,
+        ]
+    );
+}
+
 #[test]
 fn each_of_two_overlapping_subscriptions_is_sent_the_retained_messages_once() {
     let (mut wire, a) = with_retained();

@@ -197,6 +197,7 @@ impl ClientBuilder {
             config = config.password(password);
         }
         let session = session(config)?;
+        // [MQTT-4.2.0-1]
         let connecting = TcpStream::connect((address.host.as_str(), address.port));
         let transport = match tokio::time::timeout(self.timeout, connecting).await {
             Ok(Ok(transport)) => transport,

@@ -192,6 +192,7 @@ fn bind_one(listen: &Listen, allow_anonymous: bool) -> Result<Vec<Listener>, Bin
 }
 
 fn bind_address(address: SocketAddr) -> io::Result<Listener> {
+    // [MQTT-4.2.0-1]: TCP carries every byte, in order, in both directions.
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     // On Unix this lets a broker start again at once; on Windows it would let anyone take the

@@ -78,6 +78,7 @@ fn a_burst_of_tiny_messages_overflows_no_subscriber_that_reads() {
     sender.join().unwrap();
 }
 
+/// Proves: [MQTT-4.2.0-1]
 #[test]
 fn a_payload_of_a_mebibyte_arrives_as_it_was_sent() {
     let (_server, address) = broker();

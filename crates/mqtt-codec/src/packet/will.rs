@@ -36,6 +36,7 @@ impl<'a> Will<'a> {
     pub(super) fn check(reader: &mut Reader<'a>) -> Result<PropertySet, DecodeError> {
         let properties = Properties::read(reader, Place::Will)?;
         // [MQTT-4.7.3-1]
+        // [MQTT-3.1.3-11]
         if reader.topic()?.is_empty() {
             return Err(reader.fault(DecodeRule::TopicName(TopicError::Empty)));
         }

@@ -128,7 +128,7 @@ impl<'a> Properties<'a> {
         self.u32(PropertyId::MessageExpiryInterval)
     }
 
-    /// What the payload contains.
+    /// What the payload contains: text like any other [MQTT-3.3.2-19].
     #[must_use]
     pub fn content_type(&self) -> Option<&'a str> {
         self.text(PropertyId::ContentType)
