@@ -18,10 +18,10 @@ pub use broker::{
     Statistics, SubscribeRequest,
 };
 pub use client::{
-    Acknowledgement, Client, ClientCloseCause, ClientConfig, ClientEvent, ClientStatistics,
-    ConfigError, Delivery, DisconnectError, DisconnectOptions, Matches, Message, Negotiated,
-    Publication, PublishError, PublishId, PublishOutcome, ServerLimit, SessionPolicy,
-    SubscribeError, SubscriptionKey, Unsent, Violation, Will,
+    Acknowledgement, AuthenticateError, AuthenticationData, Client, ClientCloseCause, ClientConfig,
+    ClientEvent, ClientStatistics, ConfigError, Delivery, DisconnectError, DisconnectOptions,
+    Matches, Message, Negotiated, Publication, PublishError, PublishId, PublishOutcome, ServerLimit,
+    SessionPolicy, SubscribeError, SubscriptionKey, Unsent, Violation, Will,
 };
 pub use index::{FilterId, SubscriptionIndex};
 pub use time::{Deadline, Time, Timer};

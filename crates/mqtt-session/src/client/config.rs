@@ -36,6 +36,7 @@ pub struct ClientConfig {
     pub(super) request_problem_information: bool,
     pub(super) request_response_information: bool,
     pub(super) user_properties: Vec<(String, String)>,
+    pub(super) authentication: Option<Authentication>,
     pub(super) connect_timeout: Duration,
     pub(super) manual_acknowledgement: bool,
     pub(super) subscription_identifiers: bool,
@@ -59,6 +60,13 @@ impl fmt::Debug for Credentials {
             .field("password", &self.password.as_ref().map(|_| "..."))
             .finish()
     }
+}
+
+/// How enhanced authentication begins.
+#[derive(Clone)]
+pub(super) struct Authentication {
+    pub(super) method: String,
+    pub(super) data: Bytes,
 }
 
 impl Default for ClientConfig {
@@ -85,6 +93,7 @@ impl ClientConfig {
             request_problem_information: true,
             request_response_information: false,
             user_properties: Vec::new(),
+            authentication: None,
             connect_timeout: Duration::from_secs(10),
             manual_acknowledgement: false,
             subscription_identifiers: true,
@@ -193,7 +202,15 @@ impl ClientConfig {
         self
     }
 
-    /// How long the server may take to answer CONNECT; 10 seconds by default.
+    /// Has the client log in by enhanced authentication, with `method` and the data that begin it.
+    /// The server's challenges come as [`ClientEvent::Challenged`](super::ClientEvent::Challenged).
+    #[must_use]
+    pub fn authentication(mut self, method: impl Into<String>, data: impl Into<Bytes>) -> Self {
+        self.authentication = Some(Authentication { method: method.into(), data: data.into() });
+        self
+    }
+
+    /// How long the server may take to answer CONNECT, or an AUTH before CONNACK; 10 seconds by default.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;

@@ -1,7 +1,8 @@
 //! The beginning of a connection: CONNECT, and what CONNACK makes of it.
 
 use mqtt_codec::{
-    ConnAck, ConnectOptions, EncodeError, PropertyBuf, TopicName, Will as ConnectWill,
+    ConnAck, ConnectOptions, EncodeError, PacketType, PropertyBuf, PropertyId, TopicName,
+    Will as ConnectWill,
 };
 
 use super::Client;
@@ -9,7 +10,7 @@ use super::config::{ClientConfig, FirstConnection, Will};
 use super::error::{ClientCloseCause, ConfigError, Violation};
 use super::event::ClientEvent;
 use super::keep_alive::KeepAlive;
-use super::link::{Connecting, Link, Open};
+use super::link::{Connecting, Link, Open, Reauthentication};
 use super::negotiated::Negotiated;
 use crate::Time;
 use crate::exchange::{IncomingAliases, OutgoingAliases};
@@ -25,21 +26,26 @@ impl Client {
             FirstConnection::AlwaysClean => true,
             FirstConnection::Clean | FirstConnection::Rejoin => !self.session.is_held,
         };
-        let mut connect = Vec::new();
+        let mut ready = Vec::new();
         // The configuration was tried out when it was taken, with the one identifier that a
         // server may have replaced since by one that it assigned.
-        if encode(&self.config, &self.session.client_id, clean_start, &mut connect).is_err() {
+        if encode(&self.config, &self.session.client_id, clean_start, &mut ready).is_err() {
             self.session.client_id = self.config.client_id.as_str().into();
-            connect.clear();
-            let _checked = encode(&self.config, &self.session.client_id, clean_start, &mut connect);
+            ready.clear();
+            let _checked = encode(&self.config, &self.session.client_id, clean_start, &mut ready);
         }
-        let deadline = now + self.config.connect_timeout;
-        self.link = Link::Connecting(Connecting { connect, clean_start, deadline });
+        self.link = Link::Connecting(Connecting {
+            ready,
+            is_connect_sent: false,
+            is_challenged: false,
+            clean_start,
+            deadline: now + self.config.connect_timeout,
+        });
     }
 
     pub(super) fn on_connack(&mut self, now: Time, connack: &ConnAck<'_>) -> Result<(), Violation> {
         let Link::Connecting(connecting) = &self.link else {
-            return Err(Violation::UnexpectedPacket(mqtt_codec::PacketType::ConnAck));
+            return Err(Violation::UnexpectedPacket(PacketType::ConnAck));
         };
         if connack.reason.is_error() {
             // [MQTT-4.13.2-1]
@@ -47,6 +53,8 @@ impl Client {
             self.connection_ended(ClientCloseCause::Refused { reason: connack.reason, properties });
             return Ok(());
         }
+        // [MQTT-4.12.0-5]
+        self.check_method(PacketType::ConnAck, &connack.properties)?;
         // [MQTT-3.2.2-4]
         if connack.session_present && (connecting.clean_start || !self.session.is_held) {
             return Err(Violation::SessionPresent);
@@ -72,6 +80,7 @@ impl Client {
                 negotiated.topic_alias_maximum,
                 self.config.outgoing_topic_aliases,
             ),
+            authentication: Reauthentication::None,
             leaving: None,
             negotiated,
         }));
@@ -137,6 +146,12 @@ fn properties(config: &ClientConfig) -> Result<PropertyBuf, EncodeError> {
     if !config.request_problem_information {
         properties.request_problem_information(false);
     }
+    if let Some(authentication) = &config.authentication {
+        properties.authentication_method(&authentication.method)?;
+        if !authentication.data.is_empty() {
+            properties.authentication_data(&authentication.data)?;
+        }
+    }
     for (name, value) in &config.user_properties {
         properties.user_property(name, value)?;
     }
@@ -148,7 +163,7 @@ fn will_properties(will: &Will) -> PropertyBuf {
     if will.delay > 0 {
         properties.will_delay_interval(will.delay);
     } else {
-        properties.remove(mqtt_codec::PropertyId::WillDelayInterval);
+        properties.remove(PropertyId::WillDelayInterval);
     }
     properties
 }

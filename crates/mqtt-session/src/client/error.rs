@@ -121,6 +121,26 @@ pub enum DisconnectError {
     SessionExpiry,
 }
 
+/// Why [`Client::authenticate`](super::Client::authenticate) or
+/// [`Client::reauthenticate`](super::Client::reauthenticate) refused. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthenticateError {
+    /// The server has asked nothing.
+    #[error("the server waits for no answer; authenticate only after a challenge")]
+    NotChallenged,
+    /// The connection does not stand, or it was made without enhanced authentication, or it is
+    /// being authenticated already.
+    #[error(
+        "this connection cannot be authenticated anew now: it must stand, with an authentication \
+         method, and without another authentication under way"
+    )]
+    NotPossible,
+    /// The data does not fit into a packet, or into one that the server takes.
+    #[error("the authentication data cannot be sent: {0}")]
+    Data(#[from] EncodeError),
+}
+
 /// A rule that the server broke. The client answered with
 /// [`reason_code`](Violation::reason_code) in DISCONNECT and closed the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -179,6 +199,12 @@ pub enum Violation {
     /// It explained itself although CONNECT said not to [MQTT-3.1.2-29].
     #[error("the server sent a Reason String or User Property in {0} although none was requested")]
     ProblemInformation(PacketType),
+    /// It named another Authentication Method than CONNECT, or none where CONNECT named one, or one
+    /// where CONNECT named none [MQTT-4.12.0-5] [MQTT-4.12.0-6].
+    #[error(
+        "the server sent {0} without the Authentication Method of CONNECT, or with another one"
+    )]
+    AuthenticationMethod(PacketType),
     /// Its DISCONNECT carried a property that only a client may send.
     #[error("the server sent a Session Expiry Interval in DISCONNECT")]
     SessionExpiryInDisconnect,
@@ -199,6 +225,7 @@ impl Violation {
             | Self::ReasonCodeCount { .. }
             | Self::SubscriptionIdUnknown(_)
             | Self::ProblemInformation(_)
+            | Self::AuthenticationMethod(_)
             | Self::SessionExpiryInDisconnect => ReasonCode::ProtocolError,
         }
     }

@@ -2,6 +2,7 @@
 
 use mqtt_codec::{PropertyBuf, PubAckReason, SubAckReason, UnsubAckReason};
 
+use super::authenticate::AuthenticationData;
 use super::deliveries::Delivery;
 use super::error::{ClientCloseCause, ServerLimit};
 use super::message::Message;
@@ -61,6 +62,23 @@ pub enum ClientEvent {
         /// One for each filter that was unsubscribed from: those that no other subscription
         /// holds. Empty if there were none, or if the server had lost the session.
         results: Box<[UnsubAckReason]>,
+        /// What else the server said.
+        properties: PropertyBuf,
+    },
+    /// The server wants an answer in enhanced authentication, before it accepts the connection or
+    /// while it is authenticated anew: give it to
+    /// [`Client::authenticate`](super::Client::authenticate).
+    Challenged {
+        /// The server's Authentication Data.
+        data: AuthenticationData,
+        /// What else the server said.
+        properties: PropertyBuf,
+    },
+    /// The server has authenticated the client anew, as
+    /// [`Client::reauthenticate`](super::Client::reauthenticate) asked.
+    Authenticated {
+        /// The server's last Authentication Data, for the application to check.
+        data: AuthenticationData,
         /// What else the server said.
         properties: PropertyBuf,
     },

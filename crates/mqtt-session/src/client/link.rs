@@ -40,8 +40,12 @@ pub(super) enum Link {
 /// A connection whose CONNACK has not come.
 #[derive(Debug)]
 pub(super) struct Connecting {
-    /// CONNECT, until it is handed out; then empty.
-    pub(super) connect: Vec<u8>,
+    /// CONNECT, or an AUTH that answers the server, until it is handed out.
+    pub(super) ready: Vec<u8>,
+    /// Whether CONNECT was handed out.
+    pub(super) is_connect_sent: bool,
+    /// The server waits for an AUTH.
+    pub(super) is_challenged: bool,
     /// Whether CONNECT asks for a new session.
     pub(super) clean_start: bool,
     /// Until when CONNACK must come.
@@ -64,8 +68,21 @@ pub(super) struct Open {
     pub(super) ready_messages: Vec<(PacketId, u32)>,
     pub(super) incoming_aliases: IncomingAliases,
     pub(super) outgoing_aliases: OutgoingAliases,
+    /// Enhanced authentication anew.
+    pub(super) authentication: Reauthentication,
     /// The application wants to leave.
     pub(super) leaving: Option<Leaving>,
+}
+
+/// How far enhanced authentication is on a connection that stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reauthentication {
+    /// None is under way.
+    None,
+    /// The server's AUTH is awaited.
+    Awaited,
+    /// The application's answer to the server's AUTH is awaited.
+    Challenged,
 }
 
 /// How the application wants to leave.

@@ -1,5 +1,6 @@
 //! The client of one server, without I/O.
 
+mod authenticate;
 mod config;
 mod connect;
 mod deliveries;
@@ -22,12 +23,13 @@ mod transmit;
 
 use std::collections::VecDeque;
 
+pub use authenticate::AuthenticationData;
 pub use config::{ClientConfig, SessionPolicy, Will};
 pub use deliveries::Delivery;
 pub use disconnect::DisconnectOptions;
 pub use error::{
-    ClientCloseCause, ConfigError, DisconnectError, PublishError, ServerLimit, SubscribeError,
-    Unsent, Violation,
+    AuthenticateError, ClientCloseCause, ConfigError, DisconnectError, PublishError, ServerLimit,
+    SubscribeError, Unsent, Violation,
 };
 pub use event::{Acknowledgement, ClientEvent, PublishOutcome};
 pub use message::Message;
@@ -226,12 +228,12 @@ impl Client {
     fn close_with(&mut self, now: Time, goodbye: Vec<u8>, cause: ClientCloseCause) {
         let (mut last, qos0) = match &mut self.link {
             // Nothing may come before CONNECT [MQTT-3.1.0-1].
-            Link::Connecting(connecting) if !connecting.connect.is_empty() => {
+            Link::Connecting(connecting) if !connecting.is_connect_sent => {
                 self.connection_ended(cause);
                 return;
             }
             Link::Idle | Link::Closing(_) => return,
-            Link::Connecting(_) => (Vec::new(), 0),
+            Link::Connecting(connecting) => (core::mem::take(&mut connecting.ready), 0),
             Link::Open(open) => {
                 open.ready_messages.clear();
                 (core::mem::take(&mut open.ready), core::mem::take(&mut open.ready_qos0))

@@ -5,6 +5,7 @@ use core::num::{NonZeroU16, NonZeroU32};
 
 use mqtt_codec::{ConnAck, QoS};
 
+use super::authenticate::AuthenticationData;
 use super::config::ClientConfig;
 
 /// No packet is larger: the fixed header cannot say more.
@@ -40,6 +41,8 @@ pub struct Negotiated {
     pub shared_subscription_available: bool,
     /// From what response topics are to be made, if the server said so.
     pub response_information: Option<Box<str>>,
+    /// The server's last word of enhanced authentication, for the application to check.
+    pub authentication_data: AuthenticationData,
 }
 
 impl Negotiated {
@@ -72,6 +75,7 @@ impl Negotiated {
                 .shared_subscription_available()
                 .unwrap_or(true),
             response_information: properties.response_information().map(Into::into),
+            authentication_data: AuthenticationData::of(properties),
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use mqtt_codec::{
-    Decoded, Disconnect, Limits, Need, Packet, PacketId, PacketType, Properties, PropertyId,
-    PubAck, PubAckReason, PubComp, PubRec, PubRel, PubRelReason, Publish, PublishQos, QoS,
-    TopicName, decode,
+    Decoded, Disconnect, Limits, Need, Packet, PacketId, PacketType, Properties, PropertyBuf,
+    PropertyId, PubAck, PubAckReason, PubComp, PubRec, PubRel, PubRelReason, Publish, PublishQos,
+    QoS, TopicName, decode,
 };
 
 use super::Client;
@@ -94,7 +94,7 @@ impl Client {
         let packet_type = packet.packet_type();
         if let Link::Connecting(connecting) = &self.link {
             // Nobody can answer a CONNECT that was not sent.
-            if connecting.connect.is_empty() {
+            if connecting.is_connect_sent {
                 if let Packet::ConnAck(connack) = packet {
                     return self.on_connack(now, &connack);
                 }
@@ -102,6 +102,9 @@ impl Client {
                 // application than that.
                 if let Packet::Disconnect(disconnect) = packet {
                     return self.on_disconnect(&disconnect);
+                }
+                if let Packet::Auth(auth) = packet {
+                    return self.on_auth(now, &auth);
                 }
             }
             return Err(Violation::UnexpectedPacket(packet_type));
@@ -117,13 +120,12 @@ impl Client {
             // Its arrival alone is what counts.
             Packet::PingResp => Ok(()),
             Packet::Disconnect(disconnect) => self.on_disconnect(&disconnect),
-            // [MQTT-4.12.0-7]: without an Authentication Method there is no AUTH.
+            Packet::Auth(auth) => self.on_auth(now, &auth),
             Packet::Connect(_)
             | Packet::ConnAck(_)
             | Packet::Subscribe(_)
             | Packet::Unsubscribe(_)
-            | Packet::PingReq
-            | Packet::Auth(_) => Err(Violation::UnexpectedPacket(packet_type)),
+            | Packet::PingReq => Err(Violation::UnexpectedPacket(packet_type)),
         }
     }
 
@@ -346,7 +348,9 @@ impl Client {
 
     /// The server has said its last word about a message.
     fn published(&mut self, slot: u32, reason: PubAckReason, properties: &Properties<'_>) {
-        let acknowledgement = Acknowledgement { reason, properties: (*properties).into() };
+        let properties =
+            if properties.is_empty() { PropertyBuf::new() } else { (*properties).into() };
+        let acknowledgement = Acknowledgement { reason, properties };
         let outcome = if reason.is_error() {
             PublishOutcome::Refused(acknowledgement)
         } else {

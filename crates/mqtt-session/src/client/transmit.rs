@@ -116,8 +116,9 @@ impl Client {
         match &mut self.link {
             Link::Idle => {}
             Link::Connecting(connecting) => {
-                let connect = mem::take(&mut connecting.connect);
-                out.append(|bytes| bytes.extend_from_slice(&connect));
+                let ready = mem::take(&mut connecting.ready);
+                connecting.is_connect_sent = true;
+                out.append(|bytes| bytes.extend_from_slice(&ready));
             }
             Link::Open(_) => self.transmit_open(now, out, budget),
             Link::Closing(_) => {}

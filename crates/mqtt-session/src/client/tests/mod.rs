@@ -1,5 +1,6 @@
 //! The client against a scripted server: bytes in, bytes and events out, in virtual time.
 
+mod authenticate;
 mod connect;
 mod keep_alive;
 mod leave;
@@ -309,6 +310,8 @@ fn told(event: &ClientEvent) -> String {
         ClientEvent::Unsubscribed { subscription, results, .. } => {
             format!("unsubscribed [{}] {results:?}", subscription.slot())
         }
+        ClientEvent::Challenged { data, .. } => format!("challenged {:?}", data.as_bytes()),
+        ClientEvent::Authenticated { data, .. } => format!("authenticated {:?}", data.as_bytes()),
         ClientEvent::Closed(cause) => format!("closed: {cause}"),
     }
 }

@@ -83,7 +83,7 @@ const HAPPENINGS: [(&str, Happen); 24] = [
 fn state(client: &Client) -> &'static str {
     match &client.link {
         Link::Idle => "idle",
-        Link::Connecting(connecting) if connecting.connect.is_empty() => "connecting",
+        Link::Connecting(connecting) if connecting.is_connect_sent => "connecting",
         Link::Connecting(_) => "connect to be sent",
         Link::Open(open) if open.leaving.is_some() => "leaving",
         Link::Open(_) => "open",
