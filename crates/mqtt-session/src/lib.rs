@@ -20,8 +20,8 @@ pub use broker::{
 pub use client::{
     Acknowledgement, AuthenticateError, AuthenticationData, Client, ClientCloseCause, ClientConfig,
     ClientEvent, ClientStatistics, ConfigError, Delivery, DisconnectError, DisconnectOptions,
-    Matches, Message, Negotiated, Publication, PublishError, PublishId, PublishOutcome, ServerLimit,
-    SessionPolicy, SubscribeError, SubscriptionKey, Unsent, Violation, Will,
+    Matches, Message, Negotiated, Publication, PublishError, PublishId, PublishOutcome,
+    ServerLimit, SessionPolicy, SubscribeError, SubscriptionKey, Unsent, Violation, Will,
 };
 pub use index::{FilterId, SubscriptionIndex};
 pub use time::{Deadline, Time, Timer};

@@ -135,7 +135,8 @@ fn without_a_method_there_is_no_authentication() {
 #[test]
 fn an_auth_that_does_not_belong_there_ends_the_connection() {
     let continues = AuthReason::ContinueAuthentication;
-    let cases: [(fn() -> Script, Vec<u8>); 6] = [
+    type Make = fn() -> Script;
+    let cases: [(Make, Vec<u8>); 6] = [
         (connecting, auth("OTHER", b"", continues)),
         (connecting, auth("SCRAM", b"", AuthReason::Success)),
         (connecting, auth("SCRAM", b"", AuthReason::ReAuthenticate)),
