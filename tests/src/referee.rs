@@ -168,7 +168,7 @@ impl Referee {
                 .map_or(usize::MAX, |size| size.get() as usize),
             receive_maximum: properties
                 .receive_maximum()
-                .map_or(usize::from(u16::MAX), |maximum| usize::from(maximum.get())),
+                .map_or(0xFFFF, |maximum| usize::from(maximum.get())),
             alias_maximum: properties.topic_alias_maximum().unwrap_or(0),
             problem_information: properties.request_problem_information() != Some(false),
             response_information: properties.request_response_information() == Some(true),

@@ -1,5 +1,13 @@
 //! CONNECT and CONNACK: who comes in, and what is said to the others.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
 use mqtt_codec::{ConnectReason, QoS};
 use mqtt_session::{CloseCause, ConnectAnswer, ConnectGrant};
 use mqtt_tests::scripted::{connect, framed, hex, pingreq, properties, publish, subscribe, will};
@@ -541,7 +549,13 @@ fn what_explains_a_connack_is_left_out_where_it_does_not_fit() {
         let mut wire = Wire::configured(|config| config.decisions.connect = true);
         let a = wire.open("a");
         let script = connect("a");
-        wire.send(a, size.map_or(script.clone(), |size| script.packet_size(size)));
+        wire.send(
+            a,
+            match size {
+                Some(size) => script.packet_size(size),
+                None => script,
+            },
+        );
         let request = wire.next_request().unwrap();
         wire.answer_connect(request, ConnectAnswer::Accept(explained()));
         wire.receive(a).remove(0)

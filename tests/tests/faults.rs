@@ -1,6 +1,14 @@
 //! What a client does wrong ends its own connection with the code that the standard has for it,
 //! and disturbs nobody and nothing else.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
 use mqtt_codec::QoS;
 use mqtt_session::BrokerConfig;
 use mqtt_tests::Wire;
@@ -370,5 +378,20 @@ fn a_packet_that_breaks_off_anywhere_does_nothing() {
             assert_eq!(left, (1, 0, 0), "{len} bytes of {packet:02x?}");
             assert_eq!(gauges.sessions, 1);
         }
+    }
+}
+
+/// Proves: [MQTT5-U-3.2.2.3.6-2], [MQTT-4.13.1-1]
+#[test]
+fn a_packet_of_256_mib_is_refused_by_its_header_whatever_its_first_byte() {
+    for first in 0..=u8::MAX {
+        let mut wire = Wire::new();
+        let a = wire.connect(connect("a"));
+        wire.send(a, [first, 0xFF, 0xFF, 0xFF, 0x7F]);
+        let lines = wire.receive(a);
+        assert_eq!(lines.len(), 2, "first byte {first:02x}: {lines:?}");
+        assert_eq!(lines[1], "closed");
+        let is_too_large = lines[0] == "DISCONNECT 95 Packet too large";
+        assert!(is_too_large || lines[0] == MALFORMED, "first byte {first:02x}: {lines:?}");
     }
 }

@@ -281,3 +281,33 @@ fn a_client_that_does_not_read_its_answers_is_not_read_either() {
     assert_eq!(wire.receive(a).len(), 100_000);
     assert_eq!(wire.cause(a), None);
 }
+
+#[test]
+fn a_flood_to_many_clients_is_taken_in_portions_and_delivered_whole() {
+    let mut wire = Wire::new();
+    let publisher = wire.connect(connect("publisher"));
+    let readers: Vec<_> = (0..300)
+        .map(|number| {
+            let peer = wire.connect(connect(&number.to_string()));
+            wire.send(peer, subscribe(1, "t"));
+            wire.receive(peer);
+            peer
+        })
+        .collect();
+    // 60,000 deliveries: one call of the broker does only part of it.
+    let flood: Vec<u8> =
+        (0..200).flat_map(|number: u32| Vec::from(publish("t", number.to_string()))).collect();
+    let (id, now) = (wire.id(publisher), wire.now());
+    wire.broker_mut().handle_input(id, now, &flood);
+    assert!(!wire.broker().accepts_input(id), "the rest waits until this is sent");
+    assert!(wire.broker().poll_timeout().is_some_and(|deadline| deadline.at <= now));
+    wire.settle();
+    for reader in readers {
+        let lines = wire.receive(reader);
+        let payloads: Vec<_> = lines.iter().map(|line| line.split('"').nth(3).unwrap()).collect();
+        let expected: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+        assert_eq!(payloads, expected);
+    }
+    assert!(wire.broker().accepts_input(id));
+    assert_eq!(wire.broker().statistics().dropped.total(), 0);
+}

@@ -1,5 +1,13 @@
 //! A stream of bytes means the same in whichever pieces it arrives.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
 use mqtt_tests::scripted::{
     connect, disconnect, hex, pingreq, puback, pubcomp, publish, pubrec, pubrel, subscribe,
     unsubscribe, will,

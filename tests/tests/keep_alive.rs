@@ -4,7 +4,7 @@ use core::num::NonZeroU16;
 use core::time::Duration;
 
 use mqtt_codec::DisconnectReason;
-use mqtt_session::CloseCause;
+use mqtt_session::{CloseCause, Time};
 use mqtt_tests::Wire;
 use mqtt_tests::scripted::{connect, pingreq, puback, publish, subscribe};
 
@@ -127,4 +127,22 @@ fn many_clients_are_watched_each_by_its_own_clock() {
         let gone = peers.iter().filter(|&&peer| wire.cause(peer).is_some()).count();
         assert_eq!(gone as u64, second * 2 / 3, "after {second} s");
     }
+}
+
+#[test]
+fn a_clock_that_goes_back_or_leaps_does_no_harm() {
+    let mut wire = Wire::new();
+    let a = wire.connect(connect("a").keep_alive(10));
+    wire.advance_secs(14);
+    let id = wire.id(a);
+    // Once the broker was told that 14 s have passed, an earlier time counts as that.
+    wire.call(|broker, now| broker.handle_timeout(now));
+    wire.broker_mut().handle_input(id, Time::ZERO, &Vec::from(publish("t", "x")));
+    wire.broker_mut().handle_timeout(Time::ZERO);
+    wire.settle();
+    wire.advance_secs(14);
+    assert_eq!(wire.cause(a), None);
+    wire.advance_secs(365 * 86_400);
+    assert_eq!(wire.receive(a), TIMED_OUT);
+    assert_eq!(wire.broker().poll_timeout(), None);
 }

@@ -1,5 +1,13 @@
 //! Bounds on connections, sessions and wills, and what happens at each.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
 use std::net::SocketAddr;
 
 use mqtt_session::{OpenError, PeerInfo};

@@ -1,6 +1,14 @@
 //! What the broker holds in memory, counted by the allocator: nothing for what was only announced,
 //! bounded amounts for what clients make it keep, and nothing for what is over.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
 use std::alloc::System;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -141,7 +149,7 @@ fn clients_that_are_refused_leave_nothing_behind() {
 fn what_clients_leave_is_gone_when_their_sessions_are_over() {
     let _alone = alone();
     let mut bare = Bare::new(|_| {});
-    let mut round = |bare: &mut Bare| {
+    let round = |bare: &mut Bare| {
         let peers: Vec<_> = (0..50)
             .map(|number| {
                 let script = connect(&format!("client-{number}")).expiry(100).keep_alive(60);
@@ -262,7 +270,7 @@ fn a_queue_that_was_full_gives_its_memory_back() {
     let _alone = alone();
     let mut bare = Bare::new(|_| {});
     let publisher = bare.connect(connect("publisher"));
-    let mut round = |bare: &mut Bare| {
+    let round = |bare: &mut Bare| {
         let a = bare.connect(connect("a").expiry(100));
         bare.send(a, subscribe(1, "t").qos(1));
         bare.cut(a);

@@ -1,5 +1,13 @@
 //! In which order messages arrive.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
 use mqtt_codec::Packet;
 use mqtt_tests::scripted::{connect, puback, pubcomp, publish, pubrec, pubrel, subscribe};
 use mqtt_tests::{Peer, Random, Wire};

@@ -1,8 +1,11 @@
 //! Maximum Packet Size in both directions.
 
-use mqtt_codec::Packet;
+use mqtt_codec::{DisconnectReason, Packet, PubAckReason};
+use mqtt_session::{BrokerEvent, PublishAnswer};
 use mqtt_tests::Wire;
-use mqtt_tests::scripted::{connect, framed, hex, puback, publish, subscribe};
+use mqtt_tests::scripted::{
+    connect, framed, hex, properties, puback, publish, pubrec_with, subscribe,
+};
 
 /// Proves: [MQTT-3.1.2-24], [MQTT-3.1.2-25]
 #[test]
@@ -22,10 +25,9 @@ fn a_message_too_large_for_one_client_is_dropped_for_that_client_alone() {
         assert_eq!(frames[0].as_bytes().len(), 50);
         let Packet::Publish(received) = frames[0].packet().unwrap() else { panic!() };
         if let Some(id) = received.qos.packet_id() {
-            let refuse = mqtt_codec::PubAckReason::QuotaExceeded;
             let answer = match qos {
                 1 => puback(id.get()),
-                _ => mqtt_tests::scripted::pubrec_with(id.get(), refuse),
+                _ => pubrec_with(id.get(), PubAckReason::QuotaExceeded),
             };
             wire.send(small, answer);
         }
@@ -122,4 +124,39 @@ fn an_answer_that_a_client_cannot_take_ends_its_connection() {
     assert_eq!(wire.receive(a).len(), 1, "a SUBACK of 20 bytes");
     wire.send(a, script.and("t/15"));
     assert_eq!(wire.receive(a), ["DISCONNECT 95 Packet too large", "closed"]);
+}
+
+/// Proves: [MQTT-3.4.2-2], [MQTT-3.4.2-3], [MQTT-3.5.2-2], [MQTT-3.5.2-3], [MQTT-3.14.2-3],
+/// [MQTT-3.14.2-4]
+#[test]
+fn what_explains_an_answer_is_left_out_where_it_does_not_fit() {
+    let explained = || {
+        properties(|p| {
+            p.reason_string("not at this time of day").unwrap();
+            p.user_property("try", "tomorrow").unwrap();
+        })
+    };
+    for (size, expected) in [
+        (100, r#" {reason_string="not at this time of day", "try"="tomorrow"}"#),
+        (25, r#" {"try"="tomorrow"}"#),
+        (19, ""),
+    ] {
+        let mut wire = Wire::configured(|config| config.decisions.publish = true);
+        let a = wire.connect(connect("a").packet_size(size));
+        for (qos, name) in [(1, "PUBACK"), (2, "PUBREC")] {
+            wire.send(a, publish("t", "x").qos(qos, 1));
+            let Some(BrokerEvent::Publish(request)) = wire.next_decision() else { panic!() };
+            let reason = PubAckReason::QuotaExceeded;
+            let answer = PublishAnswer::Deny { reason, properties: explained() };
+            wire.call(|broker, now| broker.answer_publish(now, request, answer));
+            assert_eq!(wire.receive(a), [format!("{name} id=1 97 Quota exceeded{expected}")]);
+        }
+        let id = wire.id(a);
+        let reason = DisconnectReason::ServerBusy;
+        wire.call(|broker, now| broker.disconnect(id, now, reason, &explained()));
+        assert_eq!(
+            wire.receive(a),
+            [format!("DISCONNECT 89 Server busy{expected}"), "closed".into()]
+        );
+    }
 }

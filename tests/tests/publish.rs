@@ -1,5 +1,13 @@
 //! PUBLISH in both directions at every QoS, as long as the connection lasts.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
 use mqtt_codec::{Packet, PayloadFormat, PubAckReason, TopicName};
 use mqtt_tests::scripted::{
     connect, framed, hex, puback, puback_with, pubcomp, publish, pubrec, pubrec_with, pubrel,
@@ -263,9 +271,9 @@ fn identifiers_towards_a_client_are_in_use_until_the_exchange_is_over() {
         let frames = wire.receive_frames(subscriber);
         frames
             .iter()
-            .filter_map(|frame| match frame.packet().unwrap() {
-                Packet::Publish(publish) => publish.qos.packet_id().map(|id| id.get()),
-                _ => None,
+            .filter_map(|frame| {
+                let Packet::Publish(publish) = frame.packet().unwrap() else { return None };
+                publish.qos.packet_id().map(|id| id.get())
             })
             .collect()
     };
@@ -464,4 +472,34 @@ fn a_ping_is_answered() {
     let a = wire.connect(connect("a"));
     wire.send(a, hex("c0 00 c0 00"));
     assert_eq!(wire.receive(a), ["PINGRESP", "PINGRESP"]);
+}
+
+/// Proves: [MQTT-2.2.2-1], [MQTT-1.5.5-1]
+#[test]
+fn a_packet_without_properties_says_so_with_a_length_of_0() {
+    let (mut wire, publisher, subscriber) = joined();
+    let before = wire.bytes(subscriber).len();
+    wire.send(publisher, publish("t", "x"));
+    wire.send(publisher, publish("t", vec![0; 124]));
+    let sent = &wire.bytes(subscriber)[before..];
+    assert_eq!(sent[..7], hex("30 05 0001 74 00 78"));
+    assert_eq!(sent[7..14], hex("30 80 01 0001 74 00"), "and the length is as short as it can be");
+}
+
+/// Proves: [MQTT-2.2.1-4], [MQTT-4.3.2-1]
+#[test]
+fn an_identifier_that_is_never_acknowledged_is_never_used_again() {
+    let mut wire = Wire::new();
+    let a = wire.connect(connect("a").receive_maximum(2));
+    wire.send(a, subscribe(1, "t").qos(1));
+    wire.send(a, publish("t", "held").qos1(1));
+    assert_eq!(wire.receive(a).last().unwrap(), r#"PUBLISH q1 id=1 "t" "held""#);
+    for _ in 0..66_000 {
+        wire.send(a, publish("t", "x").qos1(1));
+        let frames = wire.receive_frames(a);
+        let Packet::Publish(publish) = frames.last().unwrap().packet().unwrap() else { panic!() };
+        let id = publish.qos.packet_id().unwrap().get();
+        assert_ne!(id, 1);
+        wire.send(a, puback(id));
+    }
 }

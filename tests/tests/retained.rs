@@ -174,12 +174,14 @@ fn a_copy_for_one_subscription_carries_the_identifier_of_that_one() {
     );
 }
 
+/// Proves: [MQTT-3.3.4-5], [MQTT-3.3.1-9]
 #[test]
-fn each_of_two_overlapping_subscriptions_is_sent_the_retained_messages_once() {
+fn each_of_two_overlapping_subscriptions_is_sent_the_retained_messages_with_its_identifier() {
     let (mut wire, a) = with_retained();
-    wire.send(a, subscribe(1, "r").and("#").subscription_id(3));
-    let line = r#"PUBLISH q0 retain "r" "kept" {subscription=3}"#;
-    assert_eq!(wire.receive(a), ["SUBACK id=1 [00 00]", line, line]);
+    let second = Vec::from(subscribe(2, "#").and("+").subscription_id(4));
+    wire.send_all(a, [subscribe(1, "r").subscription_id(3).into(), second]);
+    let line = |id: u32| format!(r#"PUBLISH q0 retain "r" "kept" {{subscription={id}}}"#);
+    assert_eq!(wire.receive(a)[2..], [line(3), line(4), line(4)]);
 }
 
 #[test]
@@ -359,4 +361,23 @@ fn messages_under_way_and_retained_are_stored_once() {
     assert_eq!(wire.broker().gauges().messages, 1);
     wire.send(publisher, publish("r", "").retain());
     assert_eq!(wire.broker().gauges().messages, 0);
+}
+
+#[test]
+fn subscribing_over_and_over_makes_one_replay() {
+    let mut wire = Wire::new();
+    let publisher = wire.connect(connect("publisher"));
+    for number in 0..300 {
+        wire.send(publisher, publish(&format!("r/{number}"), "kept").retain());
+    }
+    let a = wire.connect(connect("a"));
+    wire.stop_reading(a);
+    for id in 1..=200 {
+        wire.send(a, subscribe(id, "#").and("r/#"));
+    }
+    assert_eq!(wire.broker().gauges().messages, 300, "nothing is queued");
+    wire.read_again(a);
+    let lines = wire.receive(a);
+    assert_eq!(lines.iter().filter(|line| line.starts_with("SUBACK")).count(), 200);
+    assert_eq!(lines.iter().filter(|line| line.starts_with("PUBLISH")).count(), 600);
 }

@@ -318,3 +318,17 @@ fn a_will_that_was_cancelled_or_published_frees_its_memory() {
     assert_eq!(wire.broker().gauges().message_bytes, 0);
     assert_eq!(wire.receive(watcher), [""; 0]);
 }
+
+#[test]
+fn the_longest_delay_and_the_longest_session_are_bounded_by_the_broker() {
+    let (mut wire, watcher) = watched();
+    let gone = will("w", "gone").delay(u32::MAX);
+    let a = wire.connect(connect("a").expiry(u32::MAX).will(gone));
+    wire.cut(a);
+    wire.advance_secs(24 * 60 * 60 - 1);
+    wire.connect(connect("watcher").resume());
+    assert_eq!(wire.broker().statistics().wills_published, 0);
+    wire.advance_secs(1);
+    assert_eq!(wire.broker().statistics().wills_published, 1);
+    assert_eq!(wire.receive(watcher).last().unwrap(), "closed");
+}
