@@ -1,1 +1,90 @@
 //! A blocking MQTT 5 client for threads.
+//!
+//! It is the client of [`mqtt_client_async`] with the same names and the same options; where that
+//! one is awaited, this one waits. There is no loop to poll and no runtime to set up.
+//!
+//! ```no_run
+//! use mqtt_client_blocking::{Client, QoS};
+//!
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("mqtt://localhost:1883").connect()?;
+//!
+//! let sensors = client.subscribe("sensor/+/temperature").qos(QoS::AtLeastOnce).wait()?;
+//! client.publish("sensor/7/temperature", "21.5").qos(QoS::AtLeastOnce).send()?;
+//!
+//! let message = sensors.recv()?;
+//! println!("{} {}", message.topic(), message.payload_str()?);
+//! client.close().wait()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Threads
+//!
+//! All connections of the process share one thread in the background. The first connection starts
+//! it, and it ends when the last one has ended. While the name of a server is looked up there is
+//! another one.
+//!
+//! Everything may be used from many threads at once: a [`Client`] is cloned or shared by
+//! reference, and several threads may read one [`Subscription`], each message going to one of
+//! them. A thread that waits sleeps.
+//!
+//! # Inside an async runtime
+//!
+//! A thread that runs tasks must not wait. Where it would, the call does nothing and says so with
+//! [`InsideRuntime`]: inside a task of tokio, inside its `block_on`, and on the thread in the
+//! background, where a logger runs for example that publishes what it is told. The threads of
+//! tokio's `spawn_blocking` and `block_in_place` may wait like any other. Other runtimes are not
+//! recognized; what is called there works, and holds that thread up.
+//!
+//! # The end of a connection
+//!
+//! [`Client::close`] waits until everything is acknowledged, if wanted, and says goodbye. Without
+//! it the connection is closed when the last [`Client`], [`Subscription`] and [`Unmatched`] of it
+//! are dropped: that drop waits for half a second at most, for the goodbye to leave before the
+//! program ends. A client in a `static` is never dropped, so it is best closed.
+
+mod background;
+mod builder;
+mod client;
+mod close;
+mod error;
+mod inside;
+mod publish;
+mod receive;
+mod state;
+mod subscribe;
+mod wait;
+
+pub use mqtt_client_async::{
+    Acknowledgement, AddressError, ClientCloseCause, Closed, ConfigError, ConnectError,
+    ConnectReason, ConnectionError, DisconnectReason, EncodeError, IntoFilters, Message,
+    Negotiated, OnFull, OnFullQos0, Payload, Properties, PropertyBuf, PubAckReason, PublishError,
+    Published, QoS, RetainHandling, ServerLimit, SessionPolicy, State, SubAckReason,
+    SubscribeError, TopicError, Violation, Will,
+};
+
+pub use self::builder::ClientBuilder;
+pub use self::client::Client;
+pub use self::close::Close;
+pub use self::error::{CallError, EnqueueError, InsideRuntime};
+pub use self::publish::{Pending, Publish};
+pub use self::receive::Messages;
+pub use self::state::States;
+pub use self::subscribe::{Subscribe, Subscription, Unmatched};
+
+/// Handles go wherever the application needs them.
+const _: () = {
+    const fn is_send_and_sync<T: Send + Sync>() {}
+    is_send_and_sync::<Client>();
+    is_send_and_sync::<ClientBuilder>();
+    is_send_and_sync::<Publish<'_>>();
+    is_send_and_sync::<Pending>();
+    is_send_and_sync::<Subscribe<'_>>();
+    is_send_and_sync::<Subscription>();
+    is_send_and_sync::<Unmatched>();
+    is_send_and_sync::<Messages<'_>>();
+    is_send_and_sync::<States>();
+    is_send_and_sync::<Close>();
+    is_send_and_sync::<CallError<ConnectError>>();
+};

@@ -1,0 +1,143 @@
+//! How to connect.
+
+use std::io;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::background::Background;
+use crate::client::Client;
+use crate::error::CallError;
+use crate::inside::may_wait;
+use crate::wait::block_on;
+use crate::{ConnectError, SessionPolicy, Will};
+
+/// The options of a connection; made by [`Client::builder`].
+#[must_use = "nothing is connected unless `connect` is called"]
+#[derive(Clone, Debug)]
+pub struct ClientBuilder(mqtt_client_async::ClientBuilder);
+
+impl ClientBuilder {
+    pub(crate) fn new(address: &str) -> Self {
+        Self(mqtt_client_async::Client::builder(address))
+    }
+
+    /// The name of this client, by which the server knows its session. By default the server
+    /// chooses one.
+    pub fn client_id(self, client_id: impl Into<String>) -> Self {
+        Self(self.0.client_id(client_id))
+    }
+
+    /// What becomes of the session between connections; a new one each time by default.
+    pub fn session(self, policy: SessionPolicy) -> Self {
+        Self(self.0.session(policy))
+    }
+
+    /// The longest time that the connection may be idle, in whole seconds; 60 by default, zero for
+    /// no limit. Pings are sent in the background, whatever the threads of the program do.
+    pub fn keep_alive(self, interval: Duration) -> Self {
+        Self(self.0.keep_alive(interval))
+    }
+
+    /// The user name and password to log in with, instead of those in the address.
+    pub fn credentials(self, user_name: impl Into<String>, password: impl Into<Bytes>) -> Self {
+        Self(self.0.credentials(user_name, password))
+    }
+
+    /// The user name to log in with, instead of the one in the address.
+    pub fn user_name(self, user_name: impl Into<String>) -> Self {
+        Self(self.0.user_name(user_name))
+    }
+
+    /// The password to log in with, instead of the one in the address; it needs no user name.
+    pub fn password(self, password: impl Into<Bytes>) -> Self {
+        Self(self.0.password(password))
+    }
+
+    /// The message that the server publishes when this client is gone without a goodbye.
+    pub fn will(self, will: Will) -> Self {
+        Self(self.0.will(will))
+    }
+
+    /// How many QoS 1 and QoS 2 messages the server may send before those before them are
+    /// acknowledged; 256 by default. This bounds what a slow reader leaves lying here.
+    pub fn receive_maximum(self, maximum: NonZeroU16) -> Self {
+        Self(self.0.receive_maximum(maximum))
+    }
+
+    /// The largest packet that the server may send, in bytes. By default none is announced, and a
+    /// packet above 16 MiB ends the connection.
+    pub fn maximum_packet_size(self, bytes: NonZeroU32) -> Self {
+        Self(self.0.maximum_packet_size(bytes))
+    }
+
+    /// How many topic aliases the server may use; none by default.
+    pub fn topic_alias_maximum(self, maximum: u16) -> Self {
+        Self(self.0.topic_alias_maximum(maximum))
+    }
+
+    /// How many topic aliases this client uses if the server allows as many; none by default, 64
+    /// at most.
+    pub fn outgoing_topic_aliases(self, maximum: u16) -> Self {
+        Self(self.0.outgoing_topic_aliases(maximum))
+    }
+
+    /// Whether the server may explain refusals in words; yes by default.
+    pub fn request_problem_information(self, wanted: bool) -> Self {
+        Self(self.0.request_problem_information(wanted))
+    }
+
+    /// Whether the server is asked for Response Information; no by default.
+    pub fn request_response_information(self, wanted: bool) -> Self {
+        Self(self.0.request_response_information(wanted))
+    }
+
+    /// Adds a User Property to CONNECT.
+    pub fn user_property(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self(self.0.user_property(name, value))
+    }
+
+    /// Whether messages find their subscription by Subscription Identifiers where the server
+    /// supports them; yes by default.
+    pub fn subscription_identifiers(self, used: bool) -> Self {
+        Self(self.0.subscription_identifiers(used))
+    }
+
+    /// How many messages may wait to be sent or acknowledged before publishing waits too; 1,024 by
+    /// default.
+    pub fn max_outgoing_messages(self, maximum: usize) -> Self {
+        Self(self.0.max_outgoing_messages(maximum))
+    }
+
+    /// How many bytes those messages may have together; 16 MiB by default.
+    pub fn max_outgoing_bytes(self, maximum: usize) -> Self {
+        Self(self.0.max_outgoing_bytes(maximum))
+    }
+
+    /// How long each of the two steps of connecting may take: the transport, and the server's
+    /// answer; 10 seconds by default.
+    pub fn connect_timeout(self, timeout: Duration) -> Self {
+        Self(self.0.connect_timeout(timeout))
+    }
+
+    /// Connects, and returns when the server has accepted the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Failed`] with a [`ConnectError`], and [`CallError::InsideRuntime`].
+    pub fn connect(self) -> Result<Client, CallError<ConnectError>> {
+        may_wait()?;
+        let background = Background::acquire().map_err(setup)?;
+        let connecting = block_on(background.spawn(self.0.connect_with_driver()));
+        let connected = connecting.map_err(|error| setup(io::Error::other(error)))?;
+        let (client, driver) = connected.map_err(CallError::Failed)?;
+        let ended = Arc::clone(&background).run(driver);
+        Ok(Client::new(client, ended))
+    }
+}
+
+fn setup(error: io::Error) -> CallError<ConnectError> {
+    CallError::Failed(ConnectError::Setup(error))
+}
