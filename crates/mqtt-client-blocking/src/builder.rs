@@ -31,6 +31,10 @@ impl ClientBuilder {
     }
 
     /// What becomes of the session between connections; a new one each time by default.
+    ///
+    /// With [`SessionPolicy::rejoin`] messages come that no subscription of this client takes yet.
+    /// They wait, QoS 1 and QoS 2 unacknowledged, until a subscription is made that matches them or
+    /// [`Client::unmatched`] is called.
     pub fn session(self, policy: SessionPolicy) -> Self {
         Self(self.0.session(policy))
     }

@@ -55,8 +55,8 @@ impl Close {
     }
 
     /// Closes the connection, and returns when nothing of it is left: the goodbye is handed to the
-    /// system and the socket is closed. A server that reads nothing any more delays this by two
-    /// seconds.
+    /// system and the socket is closed. A server that reads nothing any more is given a few seconds
+    /// beyond the time to [`drain`](Self::drain).
     ///
     /// ```no_run
     /// # use std::time::Duration;

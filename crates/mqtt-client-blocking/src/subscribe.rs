@@ -54,8 +54,9 @@ impl<'a> Subscribe<'a> {
         self
     }
 
-    /// How many messages wait to be received; 4,096 by default, at least 1. What happens beyond
-    /// say [`on_full_qos0`](Self::on_full_qos0) and [`on_full`](Self::on_full).
+    /// How many messages wait to be received; 8,192 by default, at least 1. Who receives too slowly
+    /// has a moment (20 ms) to catch up, during which nothing is read for anybody; what happens
+    /// then say [`on_full_qos0`](Self::on_full_qos0) and [`on_full`](Self::on_full).
     pub fn buffer(mut self, messages: usize) -> Self {
         self.subscribe = self.subscribe.buffer(messages);
         self
