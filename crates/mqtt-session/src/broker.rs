@@ -229,19 +229,20 @@ impl Broker {
         if self.connections.len() >= limit {
             return Err(OpenError::TooManyConnections { limit });
         }
-        let address = peer.address.map(|address| address.ip());
+        // An IPv4 address is the same when a socket of both families gives it as one of IPv6.
+        let address = peer.address.map(|address| address.ip().to_canonical());
         let counted = address.filter(|address| !address.is_loopback());
-        if let Some(address) = counted {
-            let limit = self.config.limits.connections_per_address;
-            let open = self.per_address.entry(address).or_default();
-            if *open >= limit {
-                return Err(OpenError::TooManyFromAddress { limit });
-            }
-            *open += 1;
+        let of_address = counted.and_then(|address| self.per_address.get(&address)).copied();
+        let limit_of_address = self.config.limits.connections_per_address;
+        if counted.is_some() && of_address.unwrap_or_default() >= limit_of_address {
+            return Err(OpenError::TooManyFromAddress { limit: limit_of_address });
         }
         let connection = Connection::new(now, peer, counted);
         let key =
             self.connections.insert(connection).ok_or(OpenError::TooManyConnections { limit })?;
+        if let Some(address) = counted {
+            *self.per_address.entry(address).or_default() += 1;
+        }
         self.arm_connection(key.slot);
         Ok(ConnectionId(key))
     }
