@@ -350,6 +350,12 @@ fn a_client_that_takes_no_packet_as_large_as_the_connack_is_closed_in_silence() 
     }
     let mut wire = Wire::new();
     wire.connect(connect("a").packet_size(16));
+    // The same goes for one that refuses.
+    let refused = |size| connect("a").packet_size(size).will(will("$SYS/w", ""));
+    let (_, lines) = first(&mut wire, refused(4));
+    assert_eq!(lines, ["closed"]);
+    let (_, lines) = first(&mut wire, refused(5));
+    assert_eq!(lines, ["CONNACK 87 Not authorized", "closed"]);
 }
 
 /// Proves: [MQTT-3.2.2-12], [MQTT-3.2.2-13]

@@ -56,6 +56,18 @@ fn one_address_has_its_own_bound_and_loopback_has_none() {
 }
 
 #[test]
+fn an_address_is_the_same_however_it_is_written() {
+    let mut wire = Wire::configured(|config| config.limits.connections_per_address = 2);
+    wire.open_from("a", from("192.0.2.1:1000")).unwrap();
+    wire.open_from("b", from("[::ffff:192.0.2.1]:1001")).unwrap();
+    let third = wire.open_from("c", from("[::ffff:192.0.2.1]:1002"));
+    assert_eq!(third, Err(OpenError::TooManyFromAddress { limit: 2 }));
+    for port in 1..10 {
+        wire.open_from("l", from(&format!("[::ffff:127.0.0.1]:{port}"))).unwrap();
+    }
+}
+
+#[test]
 fn one_session_more_than_allowed_is_refused_with_0x97() {
     let mut wire = Wire::configured(|config| config.limits.sessions = 2);
     let a = wire.connect(connect("a").expiry(100));

@@ -146,6 +146,19 @@ fn clients_that_are_refused_leave_nothing_behind() {
 }
 
 #[test]
+fn addresses_that_are_refused_are_not_remembered() {
+    let _alone = alone();
+    let mut bare = Bare::new(|config| config.limits.connections_per_address = 0);
+    let before = held();
+    for number in 0..10_000_u32 {
+        let address = std::net::Ipv4Addr::from(0x0A00_0000 + number);
+        let peer = PeerInfo { address: Some((address, 1883).into()), ..PeerInfo::default() };
+        assert!(bare.broker.open(bare.now, peer).is_err());
+    }
+    assert!(held() <= before + 2048, "{} bytes after {before}", held());
+}
+
+#[test]
 fn what_clients_leave_is_gone_when_their_sessions_are_over() {
     let _alone = alone();
     let mut bare = Bare::new(|_| {});
