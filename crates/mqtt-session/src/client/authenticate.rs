@@ -56,7 +56,7 @@ impl Client {
             Link::Open(open) if open.authentication == Reauthentication::Challenged => {
                 let maximum = open.negotiated.maximum_packet_size;
                 let packet = encode(&self.config.authentication, reason, data, maximum)?;
-                open.ready.extend_from_slice(&packet);
+                open.ready.extend(&packet);
                 open.authentication = Reauthentication::Awaited;
                 Ok(())
             }
@@ -86,7 +86,7 @@ impl Client {
         let maximum = open.negotiated.maximum_packet_size;
         let reason = AuthReason::ReAuthenticate;
         let packet = encode(&self.config.authentication, reason, data, maximum)?;
-        open.ready.extend_from_slice(&packet);
+        open.ready.extend(&packet);
         open.authentication = Reauthentication::Awaited;
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::event::ClientEvent;
 use super::keep_alive::KeepAlive;
 use super::link::{Connecting, Link, Open, Reauthentication};
 use super::negotiated::Negotiated;
+use super::ready::Ready;
 use crate::Time;
 use crate::exchange::{IncomingAliases, OutgoingAliases};
 
@@ -71,10 +72,7 @@ impl Client {
         self.events.push_back(ClientEvent::Connected(Box::new(negotiated.clone())));
         self.link = Link::Open(Box::new(Open {
             keep_alive: KeepAlive::new(now, negotiated.keep_alive),
-            ready: Vec::new(),
-            ready_pubacks: 0,
-            ready_qos0: 0,
-            ready_messages: Vec::new(),
+            ready: Ready::default(),
             incoming_aliases: IncomingAliases::default(),
             outgoing_aliases: OutgoingAliases::new(
                 negotiated.topic_alias_maximum,

@@ -13,11 +13,10 @@
 
 use core::time::Duration;
 
-use mqtt_codec::PacketId;
-
 use super::error::ClientCloseCause;
 use super::keep_alive::KeepAlive;
 use super::negotiated::Negotiated;
+use super::ready::Ready;
 use crate::Time;
 use crate::exchange::{IncomingAliases, OutgoingAliases};
 
@@ -57,15 +56,7 @@ pub(super) struct Connecting {
 pub(super) struct Open {
     pub(super) negotiated: Negotiated,
     pub(super) keep_alive: KeepAlive,
-    /// Encoded packets that wait to be sent, in order: acknowledgements, pings, and messages that
-    /// could be encoded when they were published.
-    pub(super) ready: Vec<u8>,
-    /// How many of them are PUBACKs: each frees a unit of the Receive Maximum when it leaves.
-    pub(super) ready_pubacks: u16,
-    /// How many of them are QoS 0 messages.
-    pub(super) ready_qos0: usize,
-    /// The QoS 1 and QoS 2 messages among them, in order, by packet identifier and slot.
-    pub(super) ready_messages: Vec<(PacketId, u32)>,
+    pub(super) ready: Ready,
     pub(super) incoming_aliases: IncomingAliases,
     pub(super) outgoing_aliases: OutgoingAliases,
     /// Enhanced authentication anew.

@@ -14,6 +14,7 @@ mod message;
 mod negotiated;
 mod outbox;
 mod publication;
+mod ready;
 mod receive;
 mod requests;
 mod session;
@@ -185,7 +186,7 @@ impl Client {
     /// Messages that were accepted and have not ended: to be sent, or sent and not acknowledged.
     #[must_use]
     pub fn outgoing_messages(&self) -> usize {
-        let ready = self.link.open().map_or(0, |open| open.ready_qos0);
+        let ready = self.link.open().map_or(0, |open| open.ready.qos0());
         self.session.outbox.len() + ready
     }
 
@@ -194,7 +195,7 @@ impl Client {
     #[must_use]
     pub fn has_room_for(&self, size: usize) -> bool {
         let (messages, bytes) =
-            self.link.open().map_or((0, 0), |open| (open.ready_qos0, open.ready.len()));
+            self.link.open().map_or((0, 0), |open| (open.ready.qos0(), open.ready.len()));
         self.session.outbox.has_room_for(size, messages, bytes)
     }
 
@@ -234,10 +235,7 @@ impl Client {
             }
             Link::Idle | Link::Closing(_) => return,
             Link::Connecting(connecting) => (core::mem::take(&mut connecting.ready), 0),
-            Link::Open(open) => {
-                open.ready_messages.clear();
-                (core::mem::take(&mut open.ready), core::mem::take(&mut open.ready_qos0))
-            }
+            Link::Open(open) => core::mem::take(&mut open.ready).into_last(),
         };
         last.extend_from_slice(&goodbye);
         self.settle_connection();
@@ -264,8 +262,8 @@ impl Client {
             Link::Idle | Link::Closing(_) => return,
             Link::Connecting(_) => None,
             Link::Open(open) => {
-                self.statistics.qos0_lost += open.ready_qos0 as u64;
-                self.session.take_back(&open.ready_messages);
+                self.statistics.qos0_lost += open.ready.qos0() as u64;
+                self.session.take_back(open.ready.unsent());
                 Some(open.negotiated.session_expiry_interval)
             }
         };

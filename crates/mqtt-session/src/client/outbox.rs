@@ -85,25 +85,40 @@ impl Outbox {
         self.slots.len() - self.free.len()
     }
 
+    /// The slot that the next message will have.
+    pub(super) fn free_slot(&mut self) -> u32 {
+        if self.free.is_empty() {
+            // More slots than `max_messages`, a bound far below 2^32, are never made.
+            self.free.push(u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
+            self.slots.push(Slot::default());
+        }
+        self.free.last().copied().unwrap_or_default()
+    }
+
+    /// Takes a message over into the slot that [`free_slot`](Self::free_slot) told; its header was
+    /// encoded.
+    pub(super) fn fill(&mut self, slot: u32, header: &[u8], publication: &mut Publication<'_>) {
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            place.message.accept_encoded(header, publication);
+            self.bytes += place.message.size();
+            self.free.pop();
+        }
+    }
+
     /// Takes a message over, if its PUBLISH is not larger than `maximum`; otherwise nothing has
-    /// changed. It is sent now, or [`queue`](Self::queue)d.
+    /// changed. It is to be [`queue`](Self::queue)d.
     pub(super) fn insert(
         &mut self,
         now: Time,
         publication: &mut Publication<'_>,
         maximum: u32,
     ) -> Result<u32, EncodeError> {
-        if self.free.is_empty() {
-            // More slots than `max_messages`, a bound far below 2^32, are never made.
-            self.free.push(u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
-            self.slots.push(Slot::default());
-        }
-        let slot = self.free.last().copied().unwrap_or_default();
+        let slot = self.free_slot();
         if let Some(place) = self.slots.get_mut(slot as usize) {
             place.message.accept(now, publication, maximum)?;
             self.bytes += place.message.size();
+            self.free.pop();
         }
-        self.free.pop();
         Ok(slot)
     }
 

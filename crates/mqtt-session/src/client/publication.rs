@@ -47,22 +47,35 @@ impl<'a> Publication<'a> {
         self.topic.as_str().len() + self.properties.as_bytes().len() + self.payload.len()
     }
 
-    /// Appends the whole PUBLISH, at QoS 0 and without a Message Expiry Interval, if it is not
-    /// larger than `maximum`.
+    /// Appends the whole PUBLISH at QoS 0, if it is not larger than `maximum`.
     pub(super) fn append(&self, bytes: &mut Vec<u8>, maximum: u32) -> Result<(), EncodeError> {
-        let publish = Forward {
-            qos: PublishQos::AtMostOnce,
+        self.encode_header(PacketId::MIN, None, bytes, maximum)?;
+        bytes.extend_from_slice(&self.payload);
+        Ok(())
+    }
+
+    /// Appends the header of its PUBLISH, with the identifier if its QoS wants one, if the packet
+    /// is not larger than `maximum`. `expiring` is the Message Expiry Interval with the other
+    /// properties, where there is one.
+    #[inline]
+    pub(super) fn encode_header(
+        &self,
+        id: PacketId,
+        expiring: Option<(u32, &[u8])>,
+        bytes: &mut Vec<u8>,
+        maximum: u32,
+    ) -> Result<(), EncodeError> {
+        let header = Forward {
+            qos: publish_qos(self.qos, id, false),
             retain: self.retain,
             topic: Some(self.topic.as_str().as_bytes()),
             topic_alias: None,
-            message_expiry_interval: None,
+            message_expiry_interval: expiring.map(|(seconds, _)| seconds),
             subscription_ids: &[],
-            forwardable: self.properties.as_bytes(),
+            forwardable: expiring.map_or(self.properties.as_bytes(), |(_, others)| others),
             payload_len: self.payload.len(),
         };
-        publish.encode_header(bytes, maximum)?;
-        bytes.extend_from_slice(&self.payload);
-        Ok(())
+        header.encode_header(bytes, maximum)
     }
 
     /// A property that is not for an application to set.
@@ -149,39 +162,43 @@ impl Outgoing {
         publication: &mut Publication<'_>,
         maximum: u32,
     ) -> Result<(), EncodeError> {
+        let mut header = mem::take(&mut self.header);
+        header.clear();
         let expiry = publication.properties.message_expiry_interval();
-        let mut forwardable = Vec::new();
-        let properties = if expiry.is_some() {
-            publication.properties.copy_forwardable(&mut forwardable);
-            &forwardable
-        } else {
-            publication.properties.as_bytes()
-        };
-        let header = Forward {
-            qos: publish_qos(publication.qos, PacketId::MIN, false),
-            retain: publication.retain,
-            topic: Some(publication.topic.as_str().as_bytes()),
-            topic_alias: None,
-            message_expiry_interval: expiry,
-            subscription_ids: &[],
-            forwardable: properties,
-            payload_len: publication.payload.len(),
-        };
-        self.header.clear();
-        header.encode_header(&mut self.header, maximum)?;
+        let mut others = Vec::new();
+        if expiry.is_some() {
+            publication.properties.copy_forwardable(&mut others);
+        }
+        let expiring = expiry.map(|seconds| (seconds, &*others));
+        let encoded = publication.encode_header(PacketId::MIN, expiring, &mut header, maximum);
+        self.header = header;
+        encoded?;
+        self.fill(publication);
+        if let Some(seconds) = expiry {
+            self.properties_len = others.len() as u32;
+            self.expires_at = Some(now.plus_secs(seconds));
+        }
+        Ok(())
+    }
+
+    /// Takes a message over whose header was encoded, without a Message Expiry Interval.
+    pub(super) fn accept_encoded(&mut self, header: &[u8], publication: &mut Publication<'_>) {
+        self.header.extend_from_slice(header);
+        self.fill(publication);
+    }
+
+    /// Takes everything over but the header, which is there.
+    fn fill(&mut self, publication: &mut Publication<'_>) {
         // Behind the type come up to four bytes of Remaining Length, of which the last is below
-        // 0x80, and two of the topic's length. Neither number is cut off: a topic has at most
-        // 65,535 bytes, and a packet 268,435,460.
+        // 0x80, and two of the topic's length. No number is cut off: a topic has at most 65,535
+        // bytes, and a packet 268,435,460.
         let length = self.header.iter().skip(1).take_while(|byte| **byte >= 0x80).count() + 1;
         self.topic_at = 1 + length as u8 + 2;
         self.topic_len = publication.topic.as_str().len() as u16;
-        self.properties_len = properties.len() as u32;
+        self.properties_len = publication.properties.as_bytes().len() as u32;
         self.payload = mem::take(&mut publication.payload);
         self.qos = publication.qos;
         self.retain = publication.retain;
-        self.expires_at = expiry.map(|seconds| now.plus_secs(seconds));
-        self.recorded = PubAckReason::Success;
-        Ok(())
     }
 
     /// Appends the PUBLISH, if it is not larger than `maximum`.
@@ -205,12 +222,6 @@ impl Outgoing {
         }
         out.append_payload(&self.payload);
         Ok(())
-    }
-
-    /// Appends the whole PUBLISH as it was encoded, with this packet identifier.
-    pub(super) fn append(&self, id: PacketId, bytes: &mut Vec<u8>) {
-        self.append_header(Some(id), false, bytes);
-        bytes.extend_from_slice(&self.payload);
     }
 
     fn append_header(&self, id: Option<PacketId>, dup: bool, bytes: &mut Vec<u8>) {
@@ -238,7 +249,7 @@ impl Outgoing {
         maximum: u32,
         out: &mut TransmitBuf,
     ) -> Result<(), EncodeError> {
-        let topic = Some(self.topic().as_bytes());
+        let topic = Some(self.topic_bytes());
         let (topic, topic_alias) = match alias {
             OutgoingAlias::None => (topic, None),
             OutgoingAlias::Set(alias) => (topic, Some(alias)),
@@ -261,10 +272,13 @@ impl Outgoing {
 
     /// Where it is published to.
     pub(super) fn topic(&self) -> &str {
-        let start = usize::from(self.topic_at);
-        let topic = self.header.get(start..start + usize::from(self.topic_len));
         // It was a Topic Name when the message was accepted.
-        str::from_utf8(topic.unwrap_or_default()).unwrap_or_default()
+        str::from_utf8(self.topic_bytes()).unwrap_or_default()
+    }
+
+    fn topic_bytes(&self) -> &[u8] {
+        let start = usize::from(self.topic_at);
+        self.header.get(start..start + usize::from(self.topic_len)).unwrap_or_default()
     }
 
     /// Seconds until the message expires, rounded up; `Some(0)` once it has expired.
@@ -285,6 +299,8 @@ impl Outgoing {
     /// Forgets the message and keeps its memory for another one.
     pub(super) fn clear(&mut self) {
         self.payload = Bytes::new();
+        self.expires_at = None;
+        self.recorded = PubAckReason::Success;
         self.header.clear();
         if self.header.capacity() > SPARE_BYTES {
             self.header = Vec::new();

@@ -91,7 +91,6 @@ impl Client {
         packet: Packet<'_>,
         source: Source<'_>,
     ) -> Result<(), Violation> {
-        let packet_type = packet.packet_type();
         if let Link::Connecting(connecting) = &self.link {
             // Nobody can answer a CONNECT that was not sent.
             if connecting.is_connect_sent {
@@ -107,7 +106,7 @@ impl Client {
                     return self.on_auth(now, &auth);
                 }
             }
-            return Err(Violation::UnexpectedPacket(packet_type));
+            return Err(Violation::UnexpectedPacket(packet.packet_type()));
         }
         match packet {
             Packet::Publish(publish) => self.on_publish(&publish, source),
@@ -125,7 +124,7 @@ impl Client {
             | Packet::ConnAck(_)
             | Packet::Subscribe(_)
             | Packet::Unsubscribe(_)
-            | Packet::PingReq => Err(Violation::UnexpectedPacket(packet_type)),
+            | Packet::PingReq => Err(Violation::UnexpectedPacket(packet.packet_type())),
         }
     }
 
@@ -243,9 +242,6 @@ impl Client {
         let properties = Properties::EMPTY;
         if qos == QoS::AtLeastOnce {
             self.answer(&PubAck { packet_id, reason, properties }.into());
-            if let Some(open) = self.link.open_mut() {
-                open.ready_pubacks = open.ready_pubacks.saturating_add(1);
-            }
         } else {
             self.answer(&PubRec { packet_id, reason, properties }.into());
             if reason.is_error() {
@@ -364,10 +360,7 @@ impl Client {
     /// Appends an answer to those that wait to be sent.
     pub(super) fn answer(&mut self, packet: &Packet<'_>) {
         let Some(open) = self.link.open_mut() else { return };
-        let maximum = open.negotiated.maximum_packet_size;
-        // At most five bytes: a server whose Maximum Packet Size is below that cannot be answered
-        // at all, and takes nothing amiss that it does not get.
-        let _fits = packet.encode(&mut open.ready, maximum);
+        open.ready.push(packet, open.negotiated.maximum_packet_size);
     }
 
     /// Having asked for no problem information, the client takes none except in CONNACK, PUBLISH

@@ -60,8 +60,8 @@ impl Session {
 
     /// Messages that were encoded for the connection and never left it are to be sent for the
     /// first time again.
-    pub(super) fn take_back(&mut self, messages: &[(PacketId, u32)]) {
-        for &(id, slot) in messages.iter().rev() {
+    pub(super) fn take_back(&mut self, last_first: impl Iterator<Item = (PacketId, u32)>) {
+        for (id, slot) in last_first {
             let qos = self.outbox.get(slot).map_or(QoS::AtLeastOnce, |message| message.qos);
             self.abandon(id, qos);
             self.outbox.queue_first(slot);
@@ -117,6 +117,12 @@ impl Session {
                 });
             }
         }
+    }
+
+    /// Whether anything waits to be encoded.
+    #[inline]
+    pub(super) fn has_to_send(&self) -> bool {
+        !self.outbox.is_queue_empty() || !self.requests.is_empty() || self.exchanges.must_resend()
     }
 
     /// Whether nothing waits to be sent or acknowledged.

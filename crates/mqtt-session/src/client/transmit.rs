@@ -57,54 +57,41 @@ impl Client {
         now: Time,
         publication: &mut Publication<'_>,
     ) -> Result<Option<PublishId>, PublishError> {
-        let maximum = self.check_publication(publication)?;
-        let too_large = |error| PublishError::NotAllowed(too_large(error, maximum));
-        let session = &mut self.session;
-        if let Link::Open(open) = &mut self.link
-            && leaves_at_once(open, session, publication)
-        {
-            if publication.qos == QoS::AtMostOnce {
-                publication.append(&mut open.ready, maximum).map_err(too_large)?;
-                open.ready_qos0 += 1;
-                return Ok(None);
-            }
-            if session.exchanges.may_send() {
-                let slot = session.outbox.insert(now, publication, maximum).map_err(too_large)?;
-                if let Some(id) = session.exchanges.send(publication.qos, slot)
-                    && let Some(message) = session.outbox.get(slot)
-                {
-                    message.append(id, &mut open.ready);
-                    open.ready_messages.push((id, slot));
-                }
-                return Ok(Some(session.outbox.id(slot)));
-            }
-        }
-        let slot = session.outbox.insert(now, publication, maximum).map_err(too_large)?;
-        session.outbox.queue(slot);
-        Ok((publication.qos != QoS::AtMostOnce).then(|| session.outbox.id(slot)))
-    }
-
-    /// Whether a message may be published now, and how large its packet may be.
-    fn check_publication(&self, publication: &Publication<'_>) -> Result<u32, PublishError> {
-        let maximum = match &self.link {
-            Link::Open(open) if open.leaving.is_none() => {
-                allows(&open.negotiated, publication.qos, publication.retain)?;
-                open.negotiated.maximum_packet_size
-            }
-            Link::Connecting(_) => u32::MAX,
-            Link::Idle | Link::Open(_) | Link::Closing(_) => {
-                return Err(PublishError::NotConnected);
-            }
-        };
         if !publication.properties.is_empty()
             && let Some(id) = publication.foreign_property()
         {
             return Err(PublishError::PropertyNotAllowed(id));
         }
-        if !self.has_room_for(publication.size()) {
-            return Err(PublishError::Full);
-        }
-        Ok(maximum)
+        let qos = publication.qos;
+        let session = &mut self.session;
+        let maximum = match &mut self.link {
+            Link::Open(open) if open.leaving.is_none() => {
+                allows(&open.negotiated, qos, publication.retain)?;
+                let (messages, bytes) = (open.ready.qos0(), open.ready.len());
+                if !session.outbox.has_room_for(publication.size(), messages, bytes) {
+                    return Err(PublishError::Full);
+                }
+                if leaves_at_once(open, session, publication) {
+                    return send_at_once(open, session, publication);
+                }
+                open.negotiated.maximum_packet_size
+            }
+            Link::Connecting(_) => {
+                if !session.outbox.has_room_for(publication.size(), 0, 0) {
+                    return Err(PublishError::Full);
+                }
+                u32::MAX
+            }
+            Link::Idle | Link::Open(_) | Link::Closing(_) => {
+                return Err(PublishError::NotConnected);
+            }
+        };
+        let slot = session
+            .outbox
+            .insert(now, publication, maximum)
+            .map_err(|error| PublishError::NotAllowed(too_large(error, maximum)))?;
+        session.outbox.queue(slot);
+        Ok((qos != QoS::AtMostOnce).then(|| session.outbox.id(slot)))
     }
 
     /// Appends what is to be sent to `out`, until about `budget` bytes are appended or nothing more
@@ -136,24 +123,29 @@ impl Client {
         let Link::Open(open) = &mut self.link else { return };
         let before = out.len();
         let limit = before.saturating_add(budget);
-        let mut sender = Sender {
-            now,
-            limit,
-            out,
-            open,
-            session: &mut self.session,
-            events: &mut self.events,
-            statistics: &mut self.statistics,
-        };
-        sender.ready();
-        sender.resend();
-        sender.requests(self.config.subscription_identifiers);
-        sender.publications();
-        let is_all = out.len() < limit;
+        // What is encoded already goes first; acknowledgements and pings wait for nothing
+        // [MQTT-3.3.4-8] [MQTT-4.9.0-3].
+        if !open.ready.is_empty() {
+            open.ready.hand_out(out, limit, &mut self.session.incoming);
+        }
+        if self.session.has_to_send() {
+            let mut sender = Sender {
+                now,
+                limit,
+                out,
+                open,
+                session: &mut self.session,
+                events: &mut self.events,
+                statistics: &mut self.statistics,
+            };
+            sender.resend();
+            sender.requests(self.config.subscription_identifiers);
+            sender.publications();
+        }
         if out.len() > before {
             open.keep_alive.on_sent(now);
         }
-        if is_all
+        if out.len() < limit
             && open
                 .leaving
                 .as_ref()
@@ -178,33 +170,6 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// What is encoded already; acknowledgements and pings wait for nothing [MQTT-3.3.4-8]
-    /// [MQTT-4.9.0-3].
-    fn ready(&mut self) {
-        let open = &mut *self.open;
-        if open.ready.is_empty() {
-            return;
-        }
-        let room = self.limit.saturating_sub(self.out.len());
-        if room < open.ready.len() {
-            self.out.append(|bytes| bytes.extend(open.ready.drain(..room)));
-            return;
-        }
-        self.out.append(|bytes| {
-            if bytes.is_empty() {
-                mem::swap(bytes, &mut open.ready);
-            } else {
-                bytes.extend_from_slice(&open.ready);
-                open.ready.clear();
-            }
-        });
-        open.ready_messages.clear();
-        open.ready_qos0 = 0;
-        for _ in 0..mem::take(&mut open.ready_pubacks) {
-            self.session.incoming.puback_sent();
-        }
-    }
-
     /// What a resumed session still owes, before anything new.
     fn resend(&mut self) {
         while self.out.len() < self.limit {
@@ -376,15 +341,43 @@ impl Sender<'_> {
 }
 
 /// Whether a message can be encoded right behind what is to be sent next: nothing that was asked
-/// for before it waits, and nothing about it changes until it is sent.
+/// for before it waits, nothing about it changes until it is sent, and quota is left for it.
 fn leaves_at_once(open: &Open, session: &Session, publication: &Publication<'_>) -> bool {
     open.ready.len() < READY_HIGH
         && publication.payload.len() < SHARE_FROM
-        && session.outbox.is_queue_empty()
-        && session.requests.is_empty()
-        && !session.exchanges.must_resend()
+        && !session.has_to_send()
         && !open.outgoing_aliases.is_enabled()
         && !publication.properties.contains(PropertyId::MessageExpiryInterval)
+        && (publication.qos == QoS::AtMostOnce || session.exchanges.may_send())
+}
+
+/// Encodes a message right behind what is to be sent next.
+fn send_at_once(
+    open: &mut Open,
+    session: &mut Session,
+    publication: &mut Publication<'_>,
+) -> Result<Option<PublishId>, PublishError> {
+    let maximum = open.negotiated.maximum_packet_size;
+    let too_large = |error| PublishError::NotAllowed(too_large(error, maximum));
+    let qos = publication.qos;
+    if qos == QoS::AtMostOnce {
+        let encode = |bytes: &mut Vec<u8>| publication.append(bytes, maximum);
+        open.ready.push_qos0(encode).map_err(too_large)?;
+        return Ok(None);
+    }
+    let slot = session.outbox.free_slot();
+    let Some(id) = session.exchanges.send(qos, slot) else { return Err(PublishError::Full) };
+    let encode = |bytes: &mut Vec<u8>| publication.encode_header(id, None, bytes, maximum);
+    match open.ready.push_message(id, slot, encode, &publication.payload) {
+        Ok(header) => {
+            session.outbox.fill(slot, header, publication);
+            Ok(Some(session.outbox.id(slot)))
+        }
+        Err(error) => {
+            session.abandon(id, qos);
+            Err(too_large(error))
+        }
+    }
 }
 
 /// Whether the server takes messages of this QoS and with this RETAIN flag.

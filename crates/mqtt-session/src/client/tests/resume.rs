@@ -205,6 +205,25 @@ fn a_message_too_large_for_the_new_connection_ends_instead_of_being_sent_again()
 }
 
 #[test]
+fn a_message_whose_first_byte_has_left_counts_as_sent() {
+    let mut script = Script::open(resuming());
+    for topic in ["a", "b", "c"] {
+        script.publish(topic, QoS::ExactlyOnce).unwrap();
+    }
+    let mut out = TransmitBuf::new();
+    // One PUBLISH and the first byte of the next: each has 15 bytes.
+    script.client.poll_transmit(script.now, &mut out, 16);
+    assert_eq!(out.len(), 16);
+    script.lose();
+    script.events();
+    script.connect(true, &PropertyBuf::new());
+    assert_eq!(
+        script.sent(),
+        ["PUBLISH QoS 2 id 1 DUP a", "PUBLISH QoS 2 id 2 DUP b", "PUBLISH QoS 2 id 3 c"]
+    );
+}
+
+#[test]
 fn qos_0_messages_that_did_not_leave_are_lost_with_the_connection_and_counted() {
     let mut script = Script::open(resuming());
     script.publish("a", QoS::AtMostOnce).unwrap();
