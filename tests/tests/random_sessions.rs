@@ -17,7 +17,7 @@ use mqtt_codec::{Packet, Properties, TopicFilter, TopicName};
 use mqtt_tests::scripted::{
     connect, disconnect, puback, pubcomp, publish, pubrec, pubrel, subscribe, unsubscribe,
 };
-use mqtt_tests::{Peer, Random, Wire};
+use mqtt_tests::{Peer, Pieces, Random, Wire};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 const TOPICS: [&str; 6] = ["x", "x/y", "x/y/z", "long/topic/one", "long/topic/two", "/"];
@@ -65,6 +65,8 @@ struct Session {
     aliases: BTreeMap<u16, String>,
     /// Acknowledgements that the client has not sent.
     unsent: Vec<Vec<u8>>,
+    /// The client does not read for now.
+    is_stuck: bool,
     /// Whether a replay may have been interrupted, so that newer messages may be replayed too.
     was_away: bool,
 }
@@ -78,18 +80,32 @@ struct World {
     retained: BTreeMap<&'static str, (u32, u8, &'static str)>,
     /// The publisher of each message.
     publishers: Vec<&'static str>,
+    /// The last packet identifier that a client used.
+    last_id: u16,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
+        let mut wire = Wire::new();
+        // Some brokers read and write in small pieces.
+        if seed % 2 == 1 {
+            wire.cut_into(Pieces::Random { random: Random::new(seed), longest: 7 });
+            wire.set_budget(1 + seed as usize % 50);
+        }
         Self {
-            wire: Wire::new(),
+            wire,
             random: Random::new(seed),
             seconds: 0,
             sessions: BTreeMap::new(),
             retained: BTreeMap::new(),
             publishers: Vec::new(),
+            last_id: 0,
         }
+    }
+
+    fn next_id(&mut self) -> u16 {
+        self.last_id += 1;
+        self.last_id
     }
 
     fn pick<T: core::marker::Copy>(&mut self, from: &[T]) -> T {
@@ -110,7 +126,8 @@ impl World {
             2..5 => self.subscribe(name),
             5 => self.unsubscribe(name),
             6..13 => self.publish(name),
-            13..19 => self.acknowledge(name),
+            13..18 => self.acknowledge(name),
+            18 => self.read_or_not(name),
             _ => self.pass(),
         }
         self.receive_all();
@@ -154,6 +171,12 @@ impl World {
         if session.peer.take().is_none() {
             return;
         }
+        if core::mem::take(&mut session.is_stuck) {
+            // QoS 0 messages that were not sent are gone with the connection.
+            for owed in session.owed.iter_mut().filter(|owed| owed.replay.is_none()) {
+                owed.is_optional |= owed.copy.qos == 0;
+            }
+        }
         session.aliases.clear();
         session.unsent.clear();
         session.was_away = true;
@@ -169,6 +192,23 @@ impl World {
         }
     }
 
+    fn read_or_not(&mut self, name: &'static str) {
+        let session = self.sessions.get_mut(name).unwrap();
+        session.is_stuck = !session.is_stuck;
+        match session.is_stuck {
+            true => self.wire.stop_reading(session.peer.unwrap()),
+            false => self.wire.read_again(session.peer.unwrap()),
+        }
+    }
+
+    fn read_all_again(&mut self) {
+        for session in self.sessions.values_mut() {
+            if core::mem::take(&mut session.is_stuck) {
+                self.wire.read_again(session.peer.unwrap());
+            }
+        }
+    }
+
     fn subscribe(&mut self, name: &'static str) {
         let filter = self.pick(&FILTERS);
         let subscription = Subscription {
@@ -178,7 +218,8 @@ impl World {
             id: (self.random.below(2) == 0).then(|| 1 + self.random.below(5) as u32),
         };
         let handling = self.random.below(3) as u8;
-        let mut script = subscribe(1, filter).qos(subscription.qos).retain_handling(handling);
+        let mut script =
+            subscribe(self.next_id(), filter).qos(subscription.qos).retain_handling(handling);
         if subscription.no_local {
             script = script.no_local();
         }
@@ -211,10 +252,11 @@ impl World {
 
     fn unsubscribe(&mut self, name: &'static str) {
         let filter = self.pick(&FILTERS);
+        let id = self.next_id();
         let session = self.sessions.get_mut(name).unwrap();
         session.subscriptions.remove(filter);
         session.forget_replay(filter);
-        self.wire.send(session.peer.unwrap(), unsubscribe(1, &[filter]));
+        self.wire.send(session.peer.unwrap(), unsubscribe(id, &[filter]));
     }
 
     fn publish(&mut self, name: &'static str) {
@@ -233,14 +275,15 @@ impl World {
                 owed.is_optional |= owed.replay.is_some() && owed.copy.topic == topic;
             }
         }
-        let mut script = publish(topic, number.to_string()).qos(qos, 1);
+        let id = self.next_id();
+        let mut script = publish(topic, number.to_string()).qos(qos, id);
         if retain {
             script = script.retain();
         }
         let peer = self.sessions[name].peer.unwrap();
         self.wire.send(peer, script);
         if qos == 2 {
-            self.wire.send(peer, pubrel(1));
+            self.wire.send(peer, pubrel(id));
         }
     }
 
@@ -253,6 +296,8 @@ impl World {
     }
 
     fn pass(&mut self) {
+        // Who does not read for long is thrown out.
+        self.read_all_again();
         let seconds = self.pick(&[1, 10, 40]);
         self.seconds += seconds;
         self.wire.advance_secs(seconds);
@@ -293,6 +338,7 @@ impl World {
 
     /// Lets everybody come back and acknowledge everything, and compares.
     fn finish(mut self) {
+        self.read_all_again();
         let names: Vec<_> = self.sessions.keys().copied().collect();
         for name in &names {
             if self.sessions[name].peer.is_none() {
