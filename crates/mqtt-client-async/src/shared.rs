@@ -418,9 +418,12 @@ impl State {
                     tracing::debug!(cause = %error, "connection closed");
                     self.close(error, wakers);
                 }
-                // Nobody waits for the end of a subscription that was dropped.
-                ClientEvent::Unsubscribed { .. } => {}
-                other => tracing::debug!(event = ?other, "event without a meaning here"),
+                // Nobody waits for the end of a subscription that was dropped, and no
+                // authentication was asked for.
+                ClientEvent::Unsubscribed { .. }
+                | ClientEvent::Challenged { .. }
+                | ClientEvent::Authenticated { .. }
+                | _ => {}
             }
         }
     }
