@@ -311,3 +311,36 @@ fn a_flood_to_many_clients_is_taken_in_portions_and_delivered_whole() {
     assert!(wire.broker().accepts_input(id));
     assert_eq!(wire.broker().statistics().dropped.total(), 0);
 }
+
+/// Proves: [MQTT5-U-3.3.4-4], [MQTT-4.9.0-1]
+#[test]
+fn on_a_new_connection_the_broker_counts_what_comes_on_it_and_nothing_else() {
+    let two = core::num::NonZeroU16::new(2).unwrap();
+    let wire = || {
+        let mut wire = Wire::configured(|config| config.limits.receive_maximum = two);
+        let a = wire.connect(connect("a").expiry(100));
+        for id in [1, 2] {
+            wire.send(a, publish("t", "x").qos2(id));
+        }
+        wire.cut(a);
+        let a = wire.connect(connect("a").resume().expiry(100));
+        (wire, a)
+    };
+    // What is sent again counts.
+    let (mut again, a) = wire();
+    for id in [1, 2] {
+        again.send(a, publish("t", "x").qos2(id).dup());
+    }
+    assert_eq!(again.receive(a), ["PUBREC id=1", "PUBREC id=2"]);
+    again.send(a, publish("t", "x").qos2(3));
+    assert_eq!(again.receive(a), ["DISCONNECT 93 Receive Maximum exceeded", "closed"]);
+    // What is only released frees nothing.
+    let (mut released, a) = wire();
+    for id in [3, 4] {
+        released.send(a, publish("t", "x").qos2(id));
+    }
+    released.send_all(a, [pubrel(1), pubrel(2)]);
+    assert_eq!(released.receive(a).len(), 4);
+    released.send(a, publish("t", "x").qos2(5));
+    assert_eq!(released.receive(a), ["DISCONNECT 93 Receive Maximum exceeded", "closed"]);
+}
