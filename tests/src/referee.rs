@@ -183,7 +183,7 @@ impl Referee {
     /// Checks a packet of the broker, of `size` bytes.
     pub(crate) fn check(&mut self, packet: &Packet<'_>, size: usize) {
         let limit = self.terms.packet_size;
-        // Proves: [MQTT-3.1.2-24]
+        // [MQTT-3.1.2-24]
         assert!(size <= limit, "{size} bytes for a client that takes {limit}");
         match (self.stage, packet) {
             (Stage::Connecting, Packet::ConnAck(connack)) => self.check_connack(connack),

@@ -196,6 +196,18 @@ fn a_malformed_connect_is_refused_with_0x81() {
             "a will topic with a wildcard",
             framed(0x10, &hex("0004 4d515454 05 06 0000 00 0001 61 00 0003 612f23 0000")),
         ),
+        (
+            "U+0000 in a will topic",
+            framed(0x10, &hex("0004 4d515454 05 06 0000 00 0001 61 00 0003 610062 0000")),
+        ),
+        (
+            "a surrogate as User Name",
+            framed(0x10, &hex("0004 4d515454 05 82 0000 00 0001 61 0003 eda080")),
+        ),
+        (
+            "ill-formed text as the content type of a will",
+            connect_with_will_properties(&hex("03 0001 ff")),
+        ),
         ("a will property of another packet", connect_with_will_properties(&hex("11 00000001"))),
     ];
     for (what, bytes) in cases {
