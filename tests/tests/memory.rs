@@ -10,7 +10,6 @@
 )]
 
 use std::alloc::System;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Buf;
 use mqtt_session::{Broker, BrokerConfig, BrokerEvent, ConnectionId, PeerInfo, Time, TransmitBuf};
@@ -22,17 +21,26 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// The allocator counts for the whole process: one test at a time.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Bytes held now.
 fn held() -> usize {
     let stats = ALLOCATOR.stats();
     stats.bytes_allocated - stats.bytes_deallocated
+}
+
+/// The allocator counts for the whole process, and the test runner allocates whenever a test ends:
+/// so this is one test, and what it shows comes one after the other.
+#[test]
+fn the_broker_holds_what_it_must_and_nothing_more() {
+    nothing_is_reserved_for_a_length_that_was_only_announced();
+    clients_that_are_refused_leave_nothing_behind();
+    addresses_that_are_refused_are_not_remembered();
+    what_clients_leave_is_gone_when_their_sessions_are_over();
+    subscribing_to_ever_new_filters_does_not_fill_memory();
+    topic_aliases_are_bounded_by_their_number_and_by_the_length_of_a_topic();
+    identifiers_that_are_never_released_cost_bits();
+    a_large_message_to_many_clients_is_there_once();
+    a_queue_that_was_full_gives_its_memory_back();
+    depth_costs_no_stack();
 }
 
 /// A broker with a driver that keeps nothing itself.
@@ -88,9 +96,7 @@ impl Bare {
     }
 }
 
-#[test]
 fn nothing_is_reserved_for_a_length_that_was_only_announced() {
-    let _alone = alone();
     let mut bare = Bare::new(|_| {});
     let first = bare.open();
     bare.cut(first);
@@ -121,9 +127,7 @@ fn nothing_is_reserved_for_a_length_that_was_only_announced() {
     }
 }
 
-#[test]
 fn clients_that_are_refused_leave_nothing_behind() {
-    let _alone = alone();
     let mut bare = Bare::new(|config| config.limits.sessions = 1);
     bare.connect(connect("the only one"));
     let refuse = |bare: &mut Bare, round: usize| {
@@ -145,9 +149,7 @@ fn clients_that_are_refused_leave_nothing_behind() {
     assert!(held() <= before + 2048, "{} bytes after {before}", held());
 }
 
-#[test]
 fn addresses_that_are_refused_are_not_remembered() {
-    let _alone = alone();
     let mut bare = Bare::new(|config| config.limits.connections_per_address = 0);
     let before = held();
     for number in 0..10_000_u32 {
@@ -158,9 +160,7 @@ fn addresses_that_are_refused_are_not_remembered() {
     assert!(held() <= before + 2048, "{} bytes after {before}", held());
 }
 
-#[test]
 fn what_clients_leave_is_gone_when_their_sessions_are_over() {
-    let _alone = alone();
     let mut bare = Bare::new(|_| {});
     let round = |bare: &mut Bare| {
         let peers: Vec<_> = (0..50)
@@ -196,9 +196,7 @@ fn what_clients_leave_is_gone_when_their_sessions_are_over() {
     assert!(held() <= before + before / 100, "{} bytes after {before}", held());
 }
 
-#[test]
 fn subscribing_to_ever_new_filters_does_not_fill_memory() {
-    let _alone = alone();
     let mut bare = Bare::new(|_| {});
     let a = bare.connect(connect("a"));
     let mut number = 0_u32;
@@ -221,9 +219,7 @@ fn subscribing_to_ever_new_filters_does_not_fill_memory() {
     assert!(held() <= before + 2048, "{} bytes after {before}", held());
 }
 
-#[test]
 fn topic_aliases_are_bounded_by_their_number_and_by_the_length_of_a_topic() {
-    let _alone = alone();
     let mut bare = Bare::new(|_| {});
     let a = bare.connect(connect("a"));
     let before = held();
@@ -241,9 +237,7 @@ fn topic_aliases_are_bounded_by_their_number_and_by_the_length_of_a_topic() {
     assert_eq!(bare.broker.gauges().connections, 1);
 }
 
-#[test]
 fn identifiers_that_are_never_released_cost_bits() {
-    let _alone = alone();
     let mut bare = Bare::new(|_| {});
     let first = bare.connect(connect("a").expiry(1000));
     let mut latest = first;
@@ -261,9 +255,7 @@ fn identifiers_that_are_never_released_cost_bits() {
     assert_eq!(bare.broker.gauges().messages, 0);
 }
 
-#[test]
 fn a_large_message_to_many_clients_is_there_once() {
-    let _alone = alone();
     let mut bare = Bare::new(|_| {});
     let publisher = bare.connect(connect("publisher"));
     for number in 0..500 {
@@ -278,9 +270,7 @@ fn a_large_message_to_many_clients_is_there_once() {
     assert!(kept < 1024 * 1024 + 500 * 1024, "{kept} bytes");
 }
 
-#[test]
 fn a_queue_that_was_full_gives_its_memory_back() {
-    let _alone = alone();
     let mut bare = Bare::new(|_| {});
     let publisher = bare.connect(connect("publisher"));
     let round = |bare: &mut Bare| {
@@ -301,15 +291,19 @@ fn a_queue_that_was_full_gives_its_memory_back() {
     };
     round(&mut bare);
     let before = held();
-    round(&mut bare);
-    assert!(held() <= before + 4096, "{} bytes after {before}", held());
+    // What grew with each round would be larger after all of them. The test runner's own threads
+    // allocate now and then, too.
+    let after = (0..4).map(|_| {
+        round(&mut bare);
+        held()
+    });
+    let after = after.min().unwrap();
+    assert!(after <= before + 4096, "{after} bytes after {before}");
     assert!(before < 1024 * 1024, "{before} bytes are left of 5 MB");
 }
 
 /// A filter or topic of tens of thousands of levels is no deeper a call than one of three.
-#[test]
 fn depth_costs_no_stack() {
-    let _alone = alone();
     let deep = std::thread::Builder::new().stack_size(256 * 1024).spawn(|| {
         let mut bare = Bare::new(|config| {
             config.limits.topic_levels = 70_000;
