@@ -23,6 +23,7 @@ mod session;
 mod shared;
 mod slots;
 mod statistics;
+mod store;
 mod subscribe;
 mod timers;
 
@@ -39,6 +40,10 @@ pub use request::{
     ConnectRequest, PublishAnswer, PublishRequest, ReadRequest, SubscribeRequest,
 };
 pub use statistics::{Dropped, Gauges, Statistics};
+pub use store::{
+    Change, CommitToken, MessageKey, RestoreError, RestoreFault, STORE_FORMAT, SessionKey,
+    StoreBatch, StoreError, StoredMessage,
+};
 
 use connection::Connection;
 use decide::AskedWill;
@@ -48,6 +53,7 @@ use route::{Retained, Subscription};
 use session::Session;
 use shared::Groups;
 use slots::Slots;
+use store::Store;
 use timers::TimerKey;
 
 use crate::deadlines::Deadlines;
@@ -129,6 +135,8 @@ pub struct Broker {
     will_bytes: usize,
     messages: Messages,
     deadlines: Deadlines<TimerKey>,
+    /// What is still to be stored, if anything is.
+    store: Option<Box<Store>>,
     /// The slots of connections with something to send.
     ready: VecDeque<u32>,
     events: VecDeque<BrokerEvent>,
@@ -172,6 +180,7 @@ impl Broker {
     /// run that can be repeated.
     pub fn new(config: BrokerConfig, seed: [u8; 32]) -> Self {
         let entropy = Entropy::new(seed);
+        let is_durable = config.durable;
         Self {
             config,
             now: Time::ZERO,
@@ -185,8 +194,9 @@ impl Broker {
             retained_bytes: 0,
             retained_count: 0,
             will_bytes: 0,
-            messages: Messages::default(),
+            messages: Messages::new(is_durable),
             deadlines: Deadlines::new(),
+            store: is_durable.then(|| Box::new(Store::new())),
             ready: VecDeque::new(),
             events: VecDeque::new(),
             matched: Vec::new(),
@@ -339,12 +349,15 @@ impl Broker {
             retained_bytes: self.retained_bytes,
             messages: self.messages.len(),
             message_bytes: self.messages.bytes(),
+            uncommitted_changes: self.store.as_ref().map_or(0, |store| store.uncommitted_changes()),
+            uncommitted_bytes: self.store.as_ref().map_or(0, |store| store.uncommitted_bytes()),
         }
     }
 
     /// Takes the time that a caller gives; it never goes backwards.
     fn advance(&mut self, now: Time) -> Time {
         self.now = self.now.max(now);
+        self.begin_changes();
         self.now
     }
 

@@ -13,9 +13,10 @@ mod transmit;
 
 pub use broker::{
     AuthenticateAnswer, AuthenticateRequest, Broker, BrokerConfig, BrokerEvent, BrokerLimits,
-    CloseCause, ConnectAnswer, ConnectGrant, ConnectRefusal, ConnectRequest, ConnectionId,
-    Decisions, Dropped, Gauges, OpenError, PeerInfo, PublishAnswer, PublishRequest, ReadRequest,
-    Statistics, SubscribeRequest,
+    Change, CloseCause, CommitToken, ConnectAnswer, ConnectGrant, ConnectRefusal, ConnectRequest,
+    ConnectionId, Decisions, Dropped, Gauges, MessageKey, OpenError, PeerInfo, PublishAnswer,
+    PublishRequest, ReadRequest, RestoreError, RestoreFault, STORE_FORMAT, SessionKey, Statistics,
+    StoreBatch, StoreError, StoredMessage, SubscribeRequest,
 };
 pub use client::{
     Acknowledgement, AuthenticateError, AuthenticationData, Client, ClientCloseCause, ClientConfig,

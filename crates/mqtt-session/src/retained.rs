@@ -79,6 +79,15 @@ impl<T> RetainedTree<T> {
         self.leaf(topic)?.1.get(topic)
     }
 
+    /// Calls `found` for every topic and its value, in byte order.
+    pub(crate) fn for_each(&self, mut found: impl FnMut(&str, &T)) {
+        for leaf in self.leaves.values() {
+            for (topic, value) in (0..leaf.len()).filter_map(|at| leaf.entry(at)) {
+                found(topic, value);
+            }
+        }
+    }
+
     /// How many topics there are.
     pub(crate) fn len(&self) -> usize {
         self.len

@@ -88,6 +88,8 @@ pub enum Timer {
     Connection,
     /// A session of the broker ends, or its Will Message is due.
     Session,
+    /// A batch that the broker's store did not commit is tried again.
+    Store,
     /// Input that had to wait until the driver had sent what earlier input brought about.
     Backlog,
     /// A decision has to be taken.

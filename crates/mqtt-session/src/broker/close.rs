@@ -48,6 +48,10 @@ impl Broker {
     ) {
         let Some(connection) = self.connections.get(slot) else { return };
         match connection.phase {
+            // [MQTT-3.14.0-1]
+            Phase::Open if self.awaits_connack(slot) => {
+                self.close(slot, CloseCause::Ended(reason));
+            }
             Phase::Open => {
                 // [MQTT-3.14.2-2]: no Session Expiry Interval.
                 let packet = Disconnect { reason, properties: properties.as_properties() };
@@ -88,6 +92,7 @@ impl Broker {
             return;
         }
         self.abandon_pending(slot);
+        self.forget_held(slot);
         let Some(connection) = self.connections.get_mut(slot) else { return };
         // [MQTT-3.14.4-1]: after this nothing is queued for the connection.
         connection.phase = Phase::Closing(cause);
@@ -159,6 +164,7 @@ impl Broker {
         session.drop_unacknowledged(&mut self.messages);
         let will_is_due =
             session.will.as_ref().is_some_and(|will| will.due_at.is_some_and(|due| due <= now));
+        self.record_left(session_slot);
         if will_is_due {
             self.publish_will(session_slot);
         }
@@ -171,6 +177,7 @@ impl Broker {
         self.publish_will(session_slot);
         self.unsubscribe_all(session_slot);
         self.disarm_session(session_slot);
+        self.record_ended(session_slot);
         if let Some(key) = self.sessions.key(session_slot) {
             self.forget_permissions(key);
         }
@@ -194,6 +201,7 @@ impl Broker {
     pub(super) fn discard_will(&mut self, session_slot: u32) {
         if let Some(will) = self.sessions.get_mut(session_slot).and_then(|s| s.will.take()) {
             self.will_bytes -= will.size;
+            self.record_will_discarded(session_slot);
             self.messages.release(will.message);
         }
     }
@@ -203,6 +211,7 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(session_slot) else { return };
         let Some(will) = session.will.take() else { return };
         self.will_bytes -= will.size;
+        self.record_will_published(session_slot);
         // [MQTT-3.1.2-14] [MQTT-3.1.2-15]: retained if its Will Retain says so. Its expiry counts
         // from the moment of publishing.
         if let Some(expiry) = will.expiry {

@@ -36,6 +36,10 @@ pub struct BrokerConfig {
     pub session_expiry_ceiling: u32,
     /// Response Information for clients that ask for it. Default: none.
     pub response_information: Option<Box<str>>,
+    /// Whether what has to survive a restart is recorded for
+    /// [`Broker::poll_store`](super::Broker::poll_store), and acknowledgements wait until it is
+    /// committed. Default: false, nothing survives and nothing waits.
+    pub durable: bool,
     /// Which decisions are asked of the driver. Default: none, everything is allowed.
     pub decisions: Decisions,
     /// The bounds.
@@ -53,6 +57,7 @@ impl Default for BrokerConfig {
             keep_alive_ceiling: None,
             session_expiry_ceiling: 24 * 60 * 60,
             response_information: None,
+            durable: false,
             decisions: Decisions::default(),
             limits: BrokerLimits::default(),
         }
@@ -164,6 +169,11 @@ pub struct BrokerLimits {
     /// How long a connection may have something to write that the driver cannot take, because the
     /// peer does not read. After it the connection is closed. Default: 30 s.
     pub write_stall: Duration,
+    /// Bytes of changes that are recorded and not committed. Over it nothing more is read from
+    /// clients whose packets add to them, until commits catch up. Default: 8 MiB.
+    pub uncommitted_bytes: usize,
+    /// How long a batch that the store did not commit is not offered again. Default: 1 s.
+    pub store_retry: Duration,
 }
 
 impl Default for BrokerLimits {
@@ -200,6 +210,8 @@ impl Default for BrokerLimits {
             will_bytes: 64 * 1024 * 1024,
             unread_answers: 64 * 1024,
             write_stall: Duration::from_secs(30),
+            uncommitted_bytes: 8 * 1024 * 1024,
+            store_retry: Duration::from_secs(1),
         }
     }
 }

@@ -176,6 +176,7 @@ impl Broker {
         };
         let properties = self.connack_properties(&request, assigned, &grant);
         self.bind(slot, session_slot, &request);
+        self.record_connected(session_slot, resumed.is_some());
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT-3.2.0-1] [MQTT-3.2.0-2]
         let accepted = ConnAck {
             session_present: resumed.is_some(),
@@ -183,7 +184,7 @@ impl Broker {
             properties: properties.as_properties(),
         };
         self.answer(slot, Packet::ConnAck(accepted));
-        if self.connections.get(slot).is_none_or(|connection| connection.answers.is_empty()) {
+        if !self.has_answer(slot) {
             // The client's Maximum Packet Size has no room for a CONNACK that tells it what it
             // must know: it cannot be served [MQTT-3.1.2-24].
             self.close(slot, super::CloseCause::Refused(ConnectReason::PacketTooLarge));
@@ -193,11 +194,9 @@ impl Broker {
         let will = request.will.take();
         self.store_will(session_slot, will);
         if let Some(key) = self.connections.key(slot) {
-            self.events.push_back(BrokerEvent::Connected {
-                id: ConnectionId(key),
-                client_id: request.client_id,
-                session_present: resumed.is_some(),
-            });
+            let session_present = resumed.is_some();
+            let (id, client_id) = (ConnectionId(key), request.client_id);
+            self.announce(slot, BrokerEvent::Connected { id, client_id, session_present });
         }
         self.arm_connection(slot);
     }
@@ -210,7 +209,11 @@ impl Broker {
         }
     }
 
-    fn create_session(&mut self, client_id: Box<str>, identity: Option<Box<str>>) -> Option<u32> {
+    pub(super) fn create_session(
+        &mut self,
+        client_id: Box<str>,
+        identity: Option<Box<str>>,
+    ) -> Option<u32> {
         let hash = self.hash_client_id(&client_id);
         let key = self.sessions.insert(Session::new(client_id, identity))?;
         let Self { sessions, entropy, by_client_id, .. } = self;
@@ -376,5 +379,6 @@ impl Broker {
                 size,
             }));
         }
+        self.record_will(session_slot);
     }
 }

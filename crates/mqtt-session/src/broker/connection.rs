@@ -120,11 +120,13 @@ pub(super) struct Paused {
     pub(super) for_answers: bool,
     /// What it brought about has to be sent first.
     pub(super) for_backlog: bool,
+    /// What it or others brought about has to be stored first.
+    pub(super) for_store: bool,
 }
 
 impl Paused {
     pub(super) const fn any(self) -> bool {
-        self.for_decision || self.for_answers || self.for_backlog
+        self.for_decision || self.for_answers || self.for_backlog || self.for_store
     }
 }
 

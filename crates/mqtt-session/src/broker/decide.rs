@@ -174,6 +174,15 @@ impl Broker {
         }
     }
 
+    /// The Packet Identifier of the QoS 2 message of a connection that is not decided about.
+    pub(super) fn undecided_id(&self, slot: u32) -> Option<PacketId> {
+        let pending = self.connections.get(slot)?.asked.as_deref()?.pending.as_ref()?;
+        match pending.what {
+            Awaited::Publish { qos: PublishQos::ExactlyOnce { id, .. }, .. } => Some(id),
+            Awaited::Publish { .. } | Awaited::Subscribe { .. } => None,
+        }
+    }
+
     fn take_pending(&mut self, slot: u32, ticket: Option<Ticket>) -> Option<Pending> {
         let asked: &mut Asked = self.connections.get_mut(slot)?.asked.as_deref_mut()?;
         asked.pending.take_if(|pending| ticket.is_none_or(|ticket| ticket == pending.ticket))
@@ -197,6 +206,7 @@ impl Broker {
         };
         self.messages.release(message);
         if let Some(session) = session {
+            self.record_received(session, qos, reason);
             self.acknowledge(slot, session, qos, reason, &properties);
         }
     }
@@ -221,14 +231,28 @@ impl Broker {
             self.messages.release(message);
             return;
         }
+        self.record_will_asked(session_slot, message);
+        let Some(session) = self.sessions.get(session_slot) else { return };
+        let (client_id, identity) = (session.client_id.clone(), session.identity.clone());
+        let publisher = self.sessions.key(session_slot);
+        self.ask_will(message, client_id, identity, publisher);
+    }
+
+    /// Asks whether a Will Message may be published.
+    pub(super) fn ask_will(
+        &mut self,
+        message: MessageId,
+        client_id: Box<str>,
+        identity: Option<Box<str>>,
+        publisher: Option<Key>,
+    ) {
         let ticket = self.draw_ticket();
         let Some(stored) = self.messages.get(message) else { return };
-        let Some(session) = self.sessions.get(session_slot) else { return };
         let request = PublishRequest {
             id: None,
             ticket,
-            client_id: session.client_id.clone(),
-            identity: session.identity.clone(),
+            client_id: client_id.clone(),
+            identity: identity.clone(),
             topic: stored.topic().into(),
             payload: stored.payload(),
             qos: stored.qos,
@@ -236,17 +260,17 @@ impl Broker {
         };
         let until = self.now + self.config.decisions.timeout;
         let timer = self.deadlines.insert(until.as_nanos(), TimerKey::Will(ticket));
-        let publisher = self.sessions.key(session_slot);
-        self.asked_wills.insert(ticket, AskedWill { message, timer, publisher });
+        let asked = AskedWill { message, timer, publisher, client_id, identity };
+        self.asked_wills.insert(ticket, asked);
         self.events.push_back(BrokerEvent::Publish(request));
     }
 
     /// Carries out the decision about a Will Message.
     pub(super) fn settle_will(&mut self, ticket: Ticket, allowed: bool) {
-        let Some(AskedWill { message, timer, publisher }) = self.asked_wills.remove(&ticket) else {
-            return;
-        };
+        let Some(asked) = self.asked_wills.remove(&ticket) else { return };
+        let AskedWill { message, timer, publisher, .. } = asked;
         self.deadlines.cancel(timer, TimerKey::Will(ticket));
+        self.record_will_answered(message);
         if allowed {
             self.statistics.wills_published += 1;
             let publisher = publisher.filter(|&key| self.sessions.is_current(key));
@@ -261,10 +285,13 @@ impl Broker {
 /// A Will Message whose publishing is not decided.
 #[derive(Debug)]
 pub(super) struct AskedWill {
-    message: MessageId,
+    pub(super) message: MessageId,
     timer: DeadlineHandle,
     /// The session it was left by, which No Local may concern.
     publisher: Option<Key>,
+    /// Whose will it is.
+    pub(super) client_id: Box<str>,
+    pub(super) identity: Option<Box<str>>,
 }
 
 enum Answer {

@@ -9,6 +9,7 @@ use super::replay::Replayed;
 use super::route::Retained;
 use super::session::{Delivery, Flow, Session};
 use super::statistics::DropReason;
+use super::store::Ledger;
 use super::{Broker, ConnectionId};
 use crate::exchange::{OutgoingAlias, Resend};
 use crate::retained::RetainedTree;
@@ -33,6 +34,7 @@ impl Broker {
             return;
         }
         let before = out.len();
+        let awaits_connack = self.awaits_connack(slot);
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.is_ready = false;
         let is_held_back = connection.paused.for_answers;
@@ -47,12 +49,14 @@ impl Broker {
         }
         match connection.phase {
             Phase::Closing(_) => self.forget_connection(slot),
+            Phase::Open if awaits_connack => {}
             Phase::Open => {
                 if self.transmit_messages(slot, out, before.saturating_add(budget)) {
                     self.mark_ready(slot);
                 }
                 if is_held_back {
-                    self.resume_input(slot, |paused| paused.for_answers = false);
+                    let is_full = self.holds_too_much(slot);
+                    self.resume_input(slot, |paused| paused.for_answers = is_full);
                 }
             }
             Phase::Opened | Phase::Deciding(_) | Phase::Challenged(_) => {}
@@ -70,6 +74,7 @@ impl Broker {
         let Some(key) = connection.session.and_then(|slot| sessions.key(slot)) else {
             return false;
         };
+        let mut ledger = Ledger::new(self.store.as_deref_mut(), key);
         let Some(session) = sessions.get_mut(key.slot) else { return false };
         let Session { flow, permissions, client_id, identity, dropped, .. } = session;
         let Some(flow) = flow.as_deref_mut().filter(|flow| flow.can_transmit()) else {
@@ -96,15 +101,15 @@ impl Broker {
             if out.len() >= limit {
                 return flow.can_transmit();
             }
-            let access = match flow.outgoing.peek_resend() {
+            let access = match flow.peek_again() {
                 Some(delivery) => may_read(messages, delivery),
                 None => Access::Allowed,
             };
             if access == Access::Asked {
                 return false;
             }
-            match transmit_again(now, connection, flow, messages, access, out) {
-                Some(Sent::Packet) => continue,
+            match transmit_again(now, connection, flow, messages, access, &mut ledger, out) {
+                Some(Sent::Packet | Sent::Later) => continue,
                 Some(Sent::Message) => {
                     statistics.publishes_sent += 1;
                     continue;
@@ -125,7 +130,7 @@ impl Broker {
                 None => flow.next_queued(messages),
             };
             if next.is_none() {
-                next = match flow.next_replayed(now, retained, messages) {
+                next = match flow.next_replayed(now, retained, messages, &mut ledger) {
                     Replayed::Delivery(delivery) => Some(delivery),
                     // Bounded work a call: the rest of the store comes next time.
                     Replayed::Searching => return true,
@@ -136,8 +141,11 @@ impl Broker {
                 return false;
             };
             let sent = match may_read(messages, &delivery) {
-                Access::Allowed => send(now, connection, flow, messages, delivery, out),
+                Access::Allowed => {
+                    send(now, connection, flow, messages, delivery, &mut ledger, out)
+                }
                 Access::Denied => {
+                    ledger.dropped(&delivery);
                     if let Some(message) = delivery.message {
                         messages.release(message);
                     }
@@ -149,7 +157,8 @@ impl Broker {
                 }
             };
             match sent {
-                Ok(()) => statistics.publishes_sent += 1,
+                Ok(Sent::Message) => statistics.publishes_sent += 1,
+                Ok(Sent::Packet | Sent::Later | Sent::Dropped(_)) => {}
                 Err(reason) => {
                     statistics.dropped.count(reason);
                     *dropped += 1;
@@ -184,10 +193,21 @@ const SPARE_ANSWERS_BYTES: usize = 4096;
 enum Sent {
     Packet,
     Message,
+    /// It has its Packet Identifier and waits for the store.
+    Later,
     Dropped(DropReason),
 }
 
 impl Flow {
+    /// The PUBLISH that is sent before all others, if there is one: again on a resumed session,
+    /// or now that it is stored.
+    fn peek_again(&mut self) -> Option<&Delivery> {
+        match self.outgoing.must_resend() {
+            true => self.outgoing.peek_resend(),
+            false => self.outgoing.item(self.waits.as_ref()?.peek()?),
+        }
+    }
+
     /// Takes the message whose decision was awaited, if it may be sent now.
     fn next_undecided(&mut self) -> Option<Delivery> {
         let may_send = self.outgoing.may_send();
@@ -228,6 +248,7 @@ impl Flow {
         now: Time,
         retained: &RetainedTree<Retained>,
         messages: &mut Messages,
+        ledger: &mut Ledger<'_>,
     ) -> Replayed {
         loop {
             let may_send = self.outgoing.may_send();
@@ -239,22 +260,25 @@ impl Flow {
             if !matches!(step, Replayed::Done) {
                 return step;
             }
+            ledger.replay_ended(replay);
             self.replays.pop_front();
         }
     }
 }
 
-/// Sends again what a resumed session still owes [MQTT-4.4.0-1].
+/// Sends again what a resumed session still owes [MQTT-4.4.0-1], and for the first time what had
+/// to be stored before.
 fn transmit_again(
     now: Time,
     connection: &mut Connection,
     flow: &mut Flow,
     messages: &mut Messages,
     access: Access,
+    ledger: &mut Ledger<'_>,
     out: &mut TransmitBuf,
 ) -> Option<Sent> {
-    match flow.outgoing.next_resend()? {
-        Resend::PubRel(packet_id) => {
+    let (id, qos, dup) = match flow.outgoing.next_resend() {
+        Some(Resend::PubRel(packet_id)) => {
             let packet = PubRel {
                 packet_id,
                 reason: PubRelReason::Success,
@@ -263,30 +287,32 @@ fn transmit_again(
             // It has four bytes: no client that could connect is too small for it.
             let _ =
                 out.append(|bytes| Packet::PubRel(packet).encode(bytes, connection.packet_size));
-            Some(Sent::Packet)
+            return Some(Sent::Packet);
         }
-        Resend::Publish(id, qos, delivery) => {
-            let message = delivery.message.and_then(|id| messages.get(id));
-            let sent = match message {
-                _ if access == Access::Denied => Err(DropReason::NotAuthorized),
-                // [MQTT-3.3.1-1] [MQTT-4.3.3-7] [MQTT-4.3.3-13]: with DUP, however old the message is.
-                Some(message) => {
-                    encode(now, connection, message, with_id(qos, id, true), delivery, out)
-                }
-                None => {
-                    cancel(flow, qos, id);
-                    return Some(Sent::Packet);
-                }
-            };
-            let Err(reason) = sent else { return Some(Sent::Message) };
-            // This connection takes only smaller packets, or the client may not read the topic
-            // any more: it counts as delivered [MQTT-3.1.2-25].
-            if let Some(message) = cancel(flow, qos, id).and_then(|d| d.message) {
-                messages.release(message);
-            }
-            Some(Sent::Dropped(reason))
+        // [MQTT-3.3.1-1]
+        Some(Resend::Publish(id, qos, _)) => (id, qos, true),
+        None => (flow.waits.as_mut()?.next()?, QoS::ExactlyOnce, false),
+    };
+    let delivery = flow.outgoing.item(id)?;
+    let message = delivery.message.and_then(|id| messages.get(id));
+    let sent = match message {
+        _ if access == Access::Denied => Err(DropReason::NotAuthorized),
+        // [MQTT-4.3.3-7] [MQTT-4.3.3-13]: however old the message is.
+        Some(message) => encode(now, connection, message, with_id(qos, id, dup), delivery, out),
+        None => {
+            cancel(flow, qos, id);
+            ledger.finished(id);
+            return Some(Sent::Packet);
         }
+    };
+    let Err(reason) = sent else { return Some(Sent::Message) };
+    // This connection takes only smaller packets, or the client may not read the topic any more:
+    // it counts as delivered [MQTT-3.1.2-25].
+    if let Some(message) = cancel(flow, qos, id).and_then(|d| d.message) {
+        messages.release(message);
     }
+    ledger.finished(id);
+    Some(Sent::Dropped(reason))
 }
 
 /// Sends a message for the first time, or drops it.
@@ -296,11 +322,13 @@ fn send(
     flow: &mut Flow,
     messages: &mut Messages,
     delivery: Delivery,
+    ledger: &mut Ledger<'_>,
     out: &mut TransmitBuf,
-) -> Result<(), DropReason> {
-    let Some(id) = delivery.message else { return Ok(()) };
-    let Some(message) = messages.get(id) else { return Ok(()) };
+) -> Result<Sent, DropReason> {
+    let Some(id) = delivery.message else { return Ok(Sent::Packet) };
+    let Some(message) = messages.get(id) else { return Ok(Sent::Packet) };
     if message.is_expired(now) {
+        ledger.dropped(&delivery);
         messages.release(id);
         return Err(DropReason::Expired);
     }
@@ -309,17 +337,26 @@ fn send(
             // [MQTT-4.3.1-1]
             let result = encode(now, connection, message, PublishQos::AtMostOnce, &delivery, out);
             messages.release(id);
-            return result;
+            return result.map(|()| Sent::Message);
         }
         qos @ (QoS::AtLeastOnce | QoS::ExactlyOnce) => {
             // Whoever took the delivery from its queue saw that it may be sent.
-            let Some(packet_id) = flow.outgoing.send(qos, delivery) else { return Ok(()) };
-            let Some(delivery) = flow.outgoing.item(packet_id) else { return Ok(()) };
+            let Some(packet_id) = flow.outgoing.send(qos, delivery) else {
+                return Ok(Sent::Packet);
+            };
+            if ledger.must_wait(qos) {
+                ledger.sent(packet_id, flow, messages);
+                ledger.wait(packet_id, flow);
+                return Ok(Sent::Later);
+            }
+            let Some(delivery) = flow.outgoing.item(packet_id) else { return Ok(Sent::Packet) };
             // [MQTT-4.3.2-2] [MQTT-4.3.3-2] [MQTT-3.3.1-3]
             let result =
                 encode(now, connection, message, with_id(qos, packet_id, false), delivery, out);
-            if result.is_err() {
-                cancel(flow, qos, packet_id);
+            if result.is_ok() {
+                ledger.sent(packet_id, flow, messages);
+            } else if let Some(delivery) = cancel(flow, qos, packet_id) {
+                ledger.dropped(&delivery);
             }
             result
         }
@@ -327,7 +364,7 @@ fn send(
     if result.is_err() {
         messages.release(id);
     }
-    result
+    result.map(|()| Sent::Message)
 }
 
 /// Ends an exchange whose PUBLISH was not sent after all.

@@ -142,6 +142,7 @@ impl Broker {
                     used += length;
                     connection.last_packet = now;
                     self.statistics.packets_received += 1;
+                    self.begin_changes();
                     let handled = if is_open {
                         self.on_packet(slot, &packet, shared)
                     } else {
@@ -155,6 +156,9 @@ impl Broker {
                     {
                         connection.paused.for_backlog = true;
                         self.backlog.push_back(slot);
+                    }
+                    if self.store.is_some() {
+                        self.pause_for_store(slot);
                     }
                 }
                 Err(error) => {
@@ -243,9 +247,10 @@ impl Broker {
     pub(super) fn answer(&mut self, slot: u32, packet: Packet<'_>) {
         let limit = self.config.limits.unread_answers;
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        if connection.is_closing() {
+        if connection.is_closing() || (self.store.is_some() && self.hold_answer(slot, &packet)) {
             return;
         }
+        let Some(connection) = self.connections.get_mut(slot) else { return };
         if connection.answers.capacity() == 0 {
             connection.answers = self.spare_answers.pop().unwrap_or_default();
         }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use mqtt_codec::QoS;
 
+use super::store::{MessageKey, MessageKeys};
 use crate::Time;
 use crate::transmit::SHARE_FROM;
 
@@ -19,6 +20,8 @@ pub(super) struct Messages {
     spare: Vec<Vec<u8>>,
     /// Bytes of all messages.
     bytes: usize,
+    /// Under which keys the store has them.
+    pub(super) keys: Option<Box<MessageKeys>>,
 }
 
 #[derive(Debug)]
@@ -31,7 +34,7 @@ struct Slot {
 /// A message in [`Messages`]. Whoever stores one holds it: [`Messages::hold`] and
 /// [`Messages::release`] come in pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct MessageId(u32);
+pub(super) struct MessageId(pub(super) u32);
 
 /// One application message.
 #[derive(Debug)]
@@ -131,6 +134,12 @@ impl Message {
 pub(super) const NEVER: Time = Time::from_nanos(u64::MAX);
 
 impl Messages {
+    /// No message is stored.
+    pub(super) fn new(is_durable: bool) -> Self {
+        let keys = is_durable.then(|| Box::new(MessageKeys::new(0)));
+        Self { keys, ..Self::default() }
+    }
+
     /// How many messages are stored.
     pub(super) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
@@ -219,6 +228,9 @@ impl Messages {
             return;
         }
         self.bytes -= slot.message.size();
+        if let Some(keys) = &mut self.keys {
+            keys.release(id.0);
+        }
         slot.message.shared = Bytes::new();
         slot.message.topic_len = 0;
         slot.message.properties_len = 0;
@@ -231,13 +243,28 @@ impl Messages {
             // After a flood nothing of it stays behind.
             self.slots = Vec::new();
             self.free = Vec::new();
+            if let Some(keys) = &mut self.keys {
+                keys.reset();
+            }
         }
+    }
+
+    /// The key under which the store has a message.
+    pub(super) fn key(&self, id: MessageId) -> Option<MessageKey> {
+        self.keys.as_ref()?.get(id.0)
     }
 
     /// The message's time begins to run: it expires in `expiry` seconds from `now`.
     pub(super) fn start_expiry(&mut self, id: MessageId, now: Time, expiry: u32) {
         if let Some(slot) = self.slots.get_mut(id.0 as usize) {
             slot.message.expires_at = now.plus_secs(expiry);
+        }
+    }
+
+    /// The message expires at this moment.
+    pub(super) fn expire_at(&mut self, id: MessageId, at: Time) {
+        if let Some(slot) = self.slots.get_mut(id.0 as usize) {
+            slot.message.expires_at = at;
         }
     }
 

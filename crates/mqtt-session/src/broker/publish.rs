@@ -119,6 +119,9 @@ impl Broker {
             Some(PubAckReason::Success)
         };
         if let Some(reason) = reason {
+            if is_new {
+                self.record_received(session_slot, publish.qos, reason);
+            }
             self.acknowledge(slot, session_slot, publish.qos, reason, &PropertyBuf::new());
         }
         Ok(())
@@ -298,18 +301,19 @@ impl Broker {
     /// A client acknowledges a QoS 1 message.
     pub(super) fn on_puback(&mut self, slot: u32, ack: &PubAck<'_>) -> Handled {
         let acknowledged = self.flow_of(slot).map(|flow| flow.outgoing.on_puback(ack.packet_id));
-        self.finish(slot, acknowledged)
+        self.finish(slot, ack.packet_id, acknowledged)
     }
 
     /// A client ends the exchange of a QoS 2 message.
     pub(super) fn on_pubcomp(&mut self, slot: u32, ack: &PubComp<'_>) -> Handled {
         let acknowledged = self.flow_of(slot).map(|flow| flow.outgoing.on_pubcomp(ack.packet_id));
-        self.finish(slot, acknowledged)
+        self.finish(slot, ack.packet_id, acknowledged)
     }
 
     fn finish(
         &mut self,
         slot: u32,
+        id: PacketId,
         acknowledged: Option<Acknowledged<super::session::Delivery>>,
     ) -> Handled {
         match acknowledged {
@@ -317,6 +321,7 @@ impl Broker {
                 if let Some(message) = delivery.message {
                     self.messages.release(message);
                 }
+                self.record_finished(slot, id);
                 self.mark_if_transmittable(slot);
                 Ok(())
             }
@@ -331,30 +336,33 @@ impl Broker {
     /// A client has recorded a QoS 2 message, or refuses it.
     pub(super) fn on_pubrec(&mut self, slot: u32, ack: &PubRec<'_>) -> Handled {
         let refused = ack.reason.is_error();
-        let (reason, released) = match self
-            .flow_of(slot)
-            .map(|flow| flow.outgoing.on_pubrec(ack.packet_id, refused))
-        {
-            // [MQTT-4.3.3-4]
-            Some(Recorded::Release(delivery)) => (PubRelReason::Success, delivery.message.take()),
-            Some(Recorded::ReleaseAgain) => (PubRelReason::Success, None),
-            Some(Recorded::Refused(delivery)) => {
-                // [MQTT-4.8.2-6]: nobody else is offered the message.
-                if let Some(message) = delivery.message {
-                    self.messages.release(message);
+        let (reason, released) =
+            match self.flow_of(slot).map(|flow| flow.outgoing.on_pubrec(ack.packet_id, refused)) {
+                // [MQTT-4.3.3-4]
+                Some(Recorded::Release(delivery)) => {
+                    let message = delivery.message.take();
+                    self.record_released(slot, ack.packet_id);
+                    (PubRelReason::Success, message)
                 }
-                self.mark_if_transmittable(slot);
-                return Ok(());
-            }
-            Some(Recorded::Mismatch) => return Err(DisconnectReason::ProtocolError),
-            Some(Recorded::Unknown) | None => {
-                self.statistics.unknown_acknowledgements += 1;
-                if refused {
+                Some(Recorded::ReleaseAgain) => (PubRelReason::Success, None),
+                Some(Recorded::Refused(delivery)) => {
+                    // [MQTT-4.8.2-6]: nobody else is offered the message.
+                    if let Some(message) = delivery.message {
+                        self.messages.release(message);
+                    }
+                    self.record_finished(slot, ack.packet_id);
+                    self.mark_if_transmittable(slot);
                     return Ok(());
                 }
-                (PubRelReason::PacketIdentifierNotFound, None)
-            }
-        };
+                Some(Recorded::Mismatch) => return Err(DisconnectReason::ProtocolError),
+                Some(Recorded::Unknown) | None => {
+                    self.statistics.unknown_acknowledgements += 1;
+                    if refused {
+                        return Ok(());
+                    }
+                    (PubRelReason::PacketIdentifierNotFound, None)
+                }
+            };
         if let Some(message) = released {
             self.messages.release(message);
         }
@@ -365,8 +373,10 @@ impl Broker {
 
     /// A client releases a QoS 2 packet identifier [MQTT-4.3.3-11].
     pub(super) fn on_pubrel(&mut self, slot: u32, ack: &PubRel<'_>) -> Handled {
+        let before = self.flow_of(slot).map(|flow| flow.incoming.unfinished());
         let known = self.flow_of(slot).is_some_and(|flow| flow.incoming.on_pubrel(ack.packet_id));
         let reason = if known {
+            self.record_pubrel(slot, ack.packet_id, before);
             PubRelReason::Success
         } else {
             self.statistics.unknown_acknowledgements += 1;
@@ -379,7 +389,7 @@ impl Broker {
     }
 
     /// What is under way in the session of a connection, if there is anything.
-    fn flow_of(&mut self, slot: u32) -> Option<&mut Flow> {
+    pub(super) fn flow_of(&mut self, slot: u32) -> Option<&mut Flow> {
         let session = self.connections.get(slot)?.session?;
         self.sessions.get_mut(session)?.flow.as_deref_mut()
     }

@@ -3,7 +3,7 @@
 
 use mqtt_codec::QoS;
 
-use super::messages::Messages;
+use super::messages::{MessageId, Messages};
 use super::publish::lower;
 use super::route::{Retained, Subscription};
 use super::session::{Delivery, SubscriptionIds};
@@ -20,6 +20,10 @@ pub(super) struct Replay {
     /// The number of the newest message that was retained when the subscription was made.
     newest: u64,
     cursor: Cursor,
+    /// The message that was taken last, as long as it is not sent.
+    pub(super) taken: Option<MessageId>,
+    /// The topic up to which the store knows what was sent.
+    pub(super) stored_up_to: Option<Box<str>>,
 }
 
 /// One step of a replay.
@@ -43,13 +47,28 @@ impl Replay {
         subscriber: u64,
         newest: u64,
     ) -> Self {
-        Self { filter: filter.into(), subscription, subscriber, newest, cursor: Cursor::new() }
+        Self {
+            filter: filter.into(),
+            subscription,
+            subscriber,
+            newest,
+            cursor: Cursor::new(),
+            taken: None,
+            stored_up_to: None,
+        }
     }
 
     /// The client was away, so that a message retained meanwhile may not have been queued for it:
     /// what the store holds now is sent, however new.
     pub(super) fn catch_up(&mut self) {
         self.newest = u64::MAX;
+    }
+
+    /// A replay that goes on behind a topic.
+    pub(super) fn after(mut self, topic: Box<str>) -> Self {
+        self.cursor = Cursor::after(&topic);
+        self.stored_up_to = Some(topic);
+        self
     }
 
     pub(super) fn filter(&self) -> &str {
@@ -89,12 +108,14 @@ impl Replay {
             let subscription_ids =
                 self.subscription.id.map_or(SubscriptionIds::None, SubscriptionIds::One);
             messages.hold(id);
+            self.taken = Some(id);
             return Replayed::Delivery(Delivery {
                 message: Some(id),
                 order: 0,
                 qos,
                 // Sent because of a new subscription, whatever Retain As Published says.
                 retain: true,
+                is_replayed: true,
                 subscription_ids,
             });
         }

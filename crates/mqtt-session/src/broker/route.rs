@@ -141,7 +141,14 @@ impl Broker {
         let order = flow.next_order;
         flow.next_order = order.wrapping_add(1);
         flow.queued_bytes += size;
-        let delivery = Delivery { message: Some(message), order, qos, retain, subscription_ids };
+        let delivery = Delivery {
+            message: Some(message),
+            order,
+            qos,
+            retain,
+            is_replayed: false,
+            subscription_ids,
+        };
         let sendable = match qos {
             QoS::AtMostOnce => {
                 flow.unacknowledged.push_back(delivery);
@@ -155,6 +162,7 @@ impl Broker {
         let is_filling = flow.queued() > queued_messages - queued_messages / 4
             || flow.queued_bytes > queued_bytes - queued_bytes / 4;
         self.messages.hold(message);
+        self.record_queued(session_slot, message, qos);
         self.work += 1;
         if let Some(slot) = connection
             && sendable
@@ -180,7 +188,8 @@ impl Broker {
     /// forgets the one there is [MQTT-3.3.1-6] [MQTT-3.3.1-7].
     pub(super) fn retain(&mut self, message: MessageId) {
         let Some(stored) = self.messages.get(message) else { return };
-        let previous = if stored.payload_len() == 0 {
+        let is_cleared = stored.payload_len() == 0;
+        let previous = if is_cleared {
             self.retained.remove(stored.topic())
         } else {
             let timer = stored
@@ -194,6 +203,11 @@ impl Broker {
             self.messages.shrink(message);
             previous
         };
+        if !is_cleared {
+            self.record_retained(message);
+        } else if previous.is_some() {
+            self.record_cleared(message);
+        }
         if let Some(Retained { message, timer, .. }) = previous {
             if let Some(timer) = timer {
                 self.deadlines.cancel(timer, TimerKey::Retained(message));
@@ -209,6 +223,7 @@ impl Broker {
         let size = stored.size();
         if self.retained.remove(stored.topic()).is_some() {
             self.retained_bytes -= size;
+            self.record_cleared(message);
             self.messages.release(message);
         }
     }

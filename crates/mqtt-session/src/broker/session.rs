@@ -7,6 +7,7 @@ use mqtt_codec::{QoS, SubscriptionId};
 use super::messages::{MessageId, NEVER};
 use super::read::Permissions;
 use super::replay::Replay;
+use super::store::Waits;
 use crate::Time;
 use crate::deadlines::DeadlineHandle;
 use crate::exchange::{Incoming, Outgoing};
@@ -80,6 +81,8 @@ pub(super) struct Flow {
     pub(super) acknowledged: VecDeque<Delivery>,
     /// The message that waits for the decision whether it may be read.
     pub(super) undecided: Option<Delivery>,
+    /// QoS 2 messages that have to be stored before they are sent.
+    pub(super) waits: Option<Box<Waits>>,
     /// Bytes of the messages that wait.
     pub(super) queued_bytes: usize,
     /// The order of the next message that is queued.
@@ -99,6 +102,8 @@ pub(super) struct Delivery {
     pub(super) order: u32,
     pub(super) qos: QoS,
     pub(super) retain: bool,
+    /// Whether it was a retained message that a new subscription is sent.
+    pub(super) is_replayed: bool,
     pub(super) subscription_ids: SubscriptionIds,
 }
 
@@ -179,6 +184,7 @@ impl Flow {
             unacknowledged: VecDeque::new(),
             acknowledged: VecDeque::new(),
             undecided: None,
+            waits: None,
             queued_bytes: 0,
             next_order: 0,
             replays: VecDeque::new(),
@@ -192,6 +198,8 @@ impl Flow {
     pub(super) fn start_connection(&mut self, start: FlowStart) {
         self.incoming.start_connection(start.receive_maximum.get());
         self.outgoing.start_connection(start.send_maximum);
+        // They are sent again with all the others.
+        self.waits = None;
     }
 
     /// Messages that wait to be sent for the first time.
@@ -202,6 +210,7 @@ impl Flow {
     /// Whether something can be sent now.
     pub(super) fn can_transmit(&self) -> bool {
         self.undecided.is_some()
+            || self.waits.as_ref().is_some_and(|waits| waits.can_send())
             || !self.unacknowledged.is_empty()
             || self.outgoing.must_resend()
             || (!self.acknowledged.is_empty() && self.outgoing.may_send())

@@ -116,6 +116,32 @@ impl Broker {
         group.is_some_and(|group| group.members.iter().any(|m| m.session == session_slot))
     }
 
+    /// What a session subscribes to with a shared filter.
+    pub(super) fn group_subscription(
+        &self,
+        session_slot: u32,
+        filter: &TopicFilter<'_>,
+    ) -> Option<Subscription> {
+        let group = self.groups.slots.get(self.groups.find(filter.as_str())?)?;
+        let member = group.members.iter().find(|member| member.session == session_slot)?;
+        Some(member.subscription)
+    }
+
+    /// The shared subscriptions of a session, each with its whole filter.
+    pub(super) fn group_subscriptions(
+        &self,
+        session_slot: u32,
+    ) -> impl Iterator<Item = (Box<str>, Subscription)> {
+        let session = self.sessions.get(session_slot);
+        let subscriptions = session.and_then(|session| session.subscriptions.as_ref());
+        let groups = subscriptions.into_iter().flat_map(|subscriptions| &subscriptions.groups);
+        groups.filter_map(move |&slot| {
+            let group = self.groups.slots.get(slot)?;
+            let member = group.members.iter().find(|member| member.session == session_slot)?;
+            Some((group.text.clone(), member.subscription))
+        })
+    }
+
     /// Takes a session out of the group of a shared filter; false if it was not in it.
     pub(super) fn leave_group(&mut self, session_slot: u32, filter: &str) -> bool {
         let Some(slot) = self.groups.find(filter) else { return false };

@@ -36,6 +36,12 @@ pub struct Statistics {
     pub wills_published: u64,
     /// Sessions that ended because their time was over.
     pub sessions_expired: u64,
+    /// Batches that the store committed.
+    pub batches_committed: u64,
+    /// Batches that the store did not commit.
+    pub batches_failed: u64,
+    /// Packets that were refused because the store did not commit what they changed.
+    pub refused_for_store: u64,
     /// Messages dropped for a session, by reason.
     pub dropped: Dropped,
 }
@@ -101,4 +107,8 @@ pub struct Gauges {
     pub messages: usize,
     /// Bytes of the messages in memory.
     pub message_bytes: usize,
+    /// Changes that are recorded and not yet committed.
+    pub uncommitted_changes: usize,
+    /// Bytes of these changes.
+    pub uncommitted_bytes: usize,
 }

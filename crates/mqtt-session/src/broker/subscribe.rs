@@ -44,7 +44,7 @@ impl Broker {
             .map(|(number, (filter, options, denied))| match (filter, denied) {
                 _ if number >= limit => SubAckReason::QuotaExceeded,
                 (_, Some(reason)) => reason,
-                (Ok(filter), None) => self.subscribe(session, &filter, options, id),
+                (Ok(filter), None) => self.subscribe_recorded(session, &filter, options, id),
                 (Err(_), None) => SubAckReason::TopicFilterInvalid,
             })
             .collect()
@@ -84,7 +84,7 @@ impl Broker {
     }
 
     /// Subscribes a session to one filter and says what was granted [MQTT-3.8.4-7].
-    fn subscribe(
+    pub(super) fn subscribe(
         &mut self,
         session_slot: u32,
         filter: &TopicFilter<'_>,
@@ -151,6 +151,7 @@ impl Broker {
         // One that is under way for the same filter begins anew.
         flow.replays.retain(|replay| replay.filter() != filter);
         flow.replays.push_back(Replay::new(filter, subscription, own, newest));
+        self.record_replay(session_slot, filter, subscription.options);
     }
 
     /// A client unsubscribes [MQTT-3.10.4-6].
@@ -160,7 +161,7 @@ impl Broker {
         };
         let reasons: Vec<UnsubAckReason> = unsubscribe
             .filters()
-            .map(|filter| match self.unsubscribe(session, &filter) {
+            .map(|filter| match self.unsubscribe_recorded(session, &filter) {
                 true => UnsubAckReason::Success,
                 false => UnsubAckReason::NoSubscriptionExisted,
             })
@@ -175,7 +176,7 @@ impl Broker {
 
     /// Deletes the subscription with exactly this filter [MQTT-3.10.4-1]. What is under way to the
     /// client goes on [MQTT-3.10.4-3], and nothing is added to it [MQTT-3.10.4-2].
-    fn unsubscribe(&mut self, session_slot: u32, filter: &TopicFilter<'_>) -> bool {
+    pub(super) fn unsubscribe(&mut self, session_slot: u32, filter: &TopicFilter<'_>) -> bool {
         if filter.is_shared() {
             return self.leave_group(session_slot, filter.as_str());
         }

@@ -25,6 +25,7 @@ impl Broker {
     /// Time has passed. Early and late calls are harmless.
     pub fn handle_timeout(&mut self, now: Time) {
         let now = self.advance(now);
+        self.end_store_retry();
         for _ in 0..self.backlog.len() {
             let Some(slot) = self.backlog.pop_front() else { break };
             self.work = 0;
@@ -50,7 +51,13 @@ impl Broker {
         if !self.backlog.is_empty() {
             return Some(Deadline { at: self.now, timer: Timer::Backlog });
         }
-        let (at, key) = self.deadlines.peek()?;
+        let retry = self.store.as_ref().and_then(|store| store.retry_at());
+        let (at, key) = match (self.deadlines.peek(), retry) {
+            (Some((at, key)), None) => (at, key),
+            (Some((at, key)), Some(retry)) if at <= retry.as_nanos() => (at, key),
+            (_, Some(at)) => return Some(Deadline { at, timer: Timer::Store }),
+            (None, None) => return None,
+        };
         let timer = match key {
             TimerKey::Connection(_) => Timer::Connection,
             TimerKey::Session(_) => Timer::Session,
@@ -107,7 +114,9 @@ impl Broker {
             Phase::Challenged(ref request) => Some(request.began + limits.connect_timeout),
             Phase::Closing(_) => stall,
             Phase::Open => {
-                let silence = silence_ends(connection.last_packet, connection.keep_alive_millis);
+                // What is not read cannot be missed.
+                let silence = silence_ends(connection.last_packet, connection.keep_alive_millis)
+                    .filter(|_| !connection.paused.for_store);
                 let (pending, authentication) = connection.awaited();
                 [stall, silence, pending, authentication].into_iter().flatten().min()
             }

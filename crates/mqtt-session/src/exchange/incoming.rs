@@ -83,6 +83,12 @@ impl Incoming {
         self.unfinished = self.unfinished.saturating_sub(1);
     }
 
+    /// An answer that would have finished a PUBLISH of this connection is made and does not leave
+    /// yet: until `puback_sent` it counts [MQTT-3.3.4-7].
+    pub(crate) const fn answer_waits(&mut self) {
+        self.unfinished = self.unfinished.saturating_add(1);
+    }
+
     /// A QoS 2 PUBLISH came.
     pub(crate) fn on_publish_qos2(&mut self, id: PacketId) -> Result<Received, Rejected> {
         let (number, bit) = place(id);

@@ -40,6 +40,12 @@ impl Cursor {
         self.place == Place::End
     }
 
+    /// A cursor behind a topic: all up to it have been met.
+    pub(crate) fn after(topic: &str) -> Self {
+        // The text right behind the topic: nothing fits between the two.
+        Self { place: Place::Between, from: format!("{topic}\0") }
+    }
+
     fn finish(&mut self) {
         *self = Self { place: Place::End, from: String::new() };
     }

@@ -1,0 +1,211 @@
+//! Batches on their way to the store and back, and what waits for them.
+
+use std::sync::Arc;
+
+use super::super::Broker;
+use super::{CommitToken, Out, Store, StoreBatch, StoreError};
+use crate::Time;
+
+impl Broker {
+    /// The next changes to store, if there are any.
+    ///
+    /// Nothing comes while a batch is out, nor within
+    /// [`store_retry`](super::super::BrokerLimits::store_retry) after one has failed, nor without
+    /// [`BrokerConfig::durable`](super::super::BrokerConfig::durable). Sending messages makes
+    /// changes too: poll again after [`poll_transmit`](Self::poll_transmit).
+    ///
+    /// A driver may commit at once, or hand the batch to another thread and go on: what has to
+    /// wait for the commit waits inside. One that stores nothing answers at once:
+    ///
+    /// ```
+    /// use mqtt_session::{Broker, BrokerConfig, Time};
+    ///
+    /// let mut config = BrokerConfig::default();
+    /// config.durable = true;
+    /// let mut broker = Broker::new(config, [7; 32]);
+    /// // ... handle input, then:
+    /// while let Some(batch) = broker.poll_store() {
+    ///     // store.write(batch.changes())?;
+    ///     broker.handle_committed(Time::ZERO, batch.token());
+    /// }
+    /// ```
+    pub fn poll_store(&mut self) -> Option<StoreBatch> {
+        let now = self.now;
+        let store = self.store.as_deref_mut().filter(|store| store.can_write(now))?;
+        if let Some(keys) = &mut self.messages.keys {
+            store.take_forgotten(keys);
+        }
+        if store.changes.is_empty() {
+            return None;
+        }
+        store.record_time(now);
+        let (number, changes) = store.send_out();
+        Some(StoreBatch { token: CommitToken(number), changes, is_snapshot: false })
+    }
+
+    /// All that is to be stored, as one batch that takes the place of everything stored before:
+    /// once it is committed the driver forgets all earlier batches, so that the store does not
+    /// grow for ever. Answer it like any other batch. What the open batch held is part of it.
+    ///
+    /// Nothing comes when [`poll_store`](Self::poll_store) would give nothing although there are
+    /// changes. The work is in proportion to all that the broker holds.
+    pub fn poll_snapshot(&mut self) -> Option<StoreBatch> {
+        let now = self.now;
+        let store = self.store.as_deref().filter(|store| store.can_write(now))?;
+        let snapshot = self.changes_of_everything(store);
+        let store = self.store.as_deref_mut()?;
+        if let Some(keys) = &mut self.messages.keys {
+            store.take_forgotten(keys);
+        }
+        store.record_time(now);
+        // If it is not committed these are still missing in the store.
+        let (number, _) = store.send_out();
+        let changes = Arc::new(snapshot);
+        Some(StoreBatch { token: CommitToken(number), changes, is_snapshot: true })
+    }
+
+    /// The batch with this token is committed: what waited for it leaves, once
+    /// [`poll_ready`](Self::poll_ready) and [`poll_transmit`](Self::poll_transmit) are asked.
+    ///
+    /// A token that is not that of the batch which is out does nothing.
+    pub fn handle_committed(&mut self, now: Time, token: CommitToken) {
+        self.advance(now);
+        let Some(store) = self.store.as_deref_mut() else { return };
+        let Some(out) = store.out.take_if(|out| out.number == token.0) else { return };
+        store.committed = out.number;
+        self.statistics.batches_committed += 1;
+        self.release_answers();
+        self.release_messages();
+        self.resume_publishers();
+    }
+
+    /// The batch with this token was not committed, and nothing of it is in the store.
+    ///
+    /// Its changes go to the front of the next batch, so that store and memory agree in the end;
+    /// [`poll_store`](Self::poll_store) gives it after
+    /// [`store_retry`](super::super::BrokerLimits::store_retry). Meanwhile nobody is told that
+    /// something is safe which is not:
+    ///
+    /// - A PUBLISH in the batch is answered with PUBACK or PUBREC 0x83 (0x97 if the store is
+    ///   [full](StoreError::Full)), and a QoS 2 identifier is forgotten: the client may publish
+    ///   again. Subscribers that the message has gone to have it nevertheless, and those that it
+    ///   is queued for still get it: a refusal says that the broker does not vouch for the
+    ///   message, not that nobody will see it.
+    /// - A SUBSCRIBE is answered with 0x83 (0x97) for each filter; a subscription that was new is
+    ///   deleted, and one that was replaced is there again as it was.
+    /// - A CONNECT is refused with 0x83 (0x97); a session that was new ends.
+    /// - UNSUBACK, PUBREL, PUBCOMP and QoS 2 messages wait for the next batch.
+    /// - QoS 0 and QoS 1 messages go on to those who are there.
+    pub fn handle_commit_failed(&mut self, now: Time, token: CommitToken, error: StoreError) {
+        let now = self.advance(now);
+        let retry_at = now + self.config.limits.store_retry;
+        let Some(store) = self.store.as_deref_mut() else { return };
+        let Some(out) = store.out.take_if(|out| out.number == token.0) else { return };
+        self.statistics.batches_failed += 1;
+        store.retry_at = Some(retry_at);
+        store.take_back(out);
+        self.refuse_answers(token.0, error);
+        self.resume_publishers();
+    }
+
+    /// A batch that failed may be tried again, if it is time.
+    pub(in crate::broker) fn end_store_retry(&mut self) {
+        let now = self.now;
+        if let Some(store) = &mut self.store
+            && store.retry_at.is_some_and(|at| at <= now)
+        {
+            store.retry_at = None;
+        }
+    }
+
+    /// Messages that waited for the last commit can be sent.
+    fn release_messages(&mut self) {
+        loop {
+            let Some(store) = self.store.as_deref_mut() else { return };
+            let committed = store.committed;
+            let Some((_, key)) = store.waiting.pop_front_if(|&mut (mark, _)| mark <= committed)
+            else {
+                return;
+            };
+            if !self.sessions.is_current(key) {
+                continue;
+            }
+            let Some(session) = self.sessions.get_mut(key.slot) else { continue };
+            let waits = session.flow.as_mut().and_then(|flow| flow.waits.as_mut());
+            if waits.is_some_and(|waits| waits.settle(committed))
+                && let Some(connection) = session.connection
+            {
+                self.mark_ready(connection);
+            }
+        }
+    }
+
+    /// A packet was handled: if too much waits for the store, the connection waits too.
+    pub(in crate::broker) fn pause_for_store(&mut self, slot: u32) {
+        let limit = self.config.limits.uncommitted_bytes;
+        let Some(store) = self.store.as_deref_mut() else { return };
+        let Some(key) = self.connections.key(slot) else { return };
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let is_over = store.has_changed && store.uncommitted_bytes() > limit;
+        if is_over && !connection.paused.for_store && connection.is_open() {
+            connection.paused.for_store = true;
+            store.paused.push(key);
+        }
+    }
+
+    /// Input goes on where it waited for the store, as far as there is room again.
+    fn resume_publishers(&mut self) {
+        let now = self.now;
+        let limit = self.config.limits.uncommitted_bytes;
+        let Some(store) = self.store.as_deref_mut() else { return };
+        let paused = core::mem::take(&mut store.paused);
+        for key in paused {
+            if !self.connections.is_current(key) {
+                continue;
+            }
+            let Some(store) = self.store.as_deref_mut() else { return };
+            let Some(connection) = self.connections.get_mut(key.slot) else { continue };
+            let awaits_connack = store.held(key.slot).is_some_and(|held| held.has_connack());
+            if awaits_connack || store.uncommitted_bytes() > limit {
+                store.paused.push(key);
+                continue;
+            }
+            // Nothing was read meanwhile, so the client's silence begins now.
+            connection.last_packet = now;
+            self.arm_connection(key.slot);
+            self.work = 0;
+            self.resume_input(key.slot, |paused| paused.for_store = false);
+        }
+    }
+}
+
+impl Store {
+    fn can_write(&self, now: Time) -> bool {
+        self.out.is_none() && self.retry_at.is_none_or(|at| at <= now)
+    }
+
+    fn take_forgotten(&mut self, keys: &mut super::MessageKeys) {
+        for message in keys.take_forgotten() {
+            self.bytes += size_of::<super::Change>();
+            self.changes.push(super::Change::MessageForgotten { message });
+        }
+    }
+
+    /// The open batch goes out, and another one is open.
+    fn send_out(&mut self) -> (u64, Arc<Vec<super::Change>>) {
+        let number = self.open;
+        self.open += 1;
+        let changes = Arc::new(core::mem::take(&mut self.changes));
+        let bytes = core::mem::take(&mut self.bytes);
+        self.out = Some(Out { number, changes: Arc::clone(&changes), bytes });
+        (number, changes)
+    }
+
+    /// The changes of a batch that failed go to the front of the open one.
+    fn take_back(&mut self, out: Out) {
+        let mut changes = Arc::unwrap_or_clone(out.changes);
+        changes.append(&mut self.changes);
+        self.changes = changes;
+        self.bytes += out.bytes;
+    }
+}

@@ -1,0 +1,165 @@
+//! Answers of one connection that wait for the store.
+//!
+//! They leave in the order in which they were made: one that depends on nothing waits behind one
+//! that waits for a commit.
+
+use std::collections::VecDeque;
+
+use mqtt_codec::PacketId;
+
+use super::super::BrokerEvent;
+use super::super::route::Subscription;
+
+/// The answers that wait.
+#[derive(Debug, Default)]
+pub(in crate::broker) struct Held {
+    answers: VecDeque<HeldAnswer>,
+    /// The packets of `answers`, one behind the other.
+    bytes: Vec<u8>,
+    /// What the driver is told once the CONNACK leaves.
+    pub(super) connected: Option<BrokerEvent>,
+}
+
+/// One answer that waits.
+#[derive(Debug)]
+pub(super) struct HeldAnswer {
+    /// The number of the batch that has to be committed before it leaves.
+    pub(super) mark: u64,
+    /// Its bytes.
+    pub(super) len: usize,
+    /// Whether the packet that it answers counts towards the Receive Maximum until it leaves.
+    pub(super) is_counted: bool,
+    pub(super) kind: Kind,
+}
+
+/// What becomes of an answer if its batch is not committed.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// The CONNECT is refused.
+    ConnAck {
+        /// Whether the session was there before.
+        is_resumed: bool,
+    },
+    /// The message is refused.
+    PubAck(PacketId),
+    /// The message is refused, and its Packet Identifier forgotten.
+    PubRec(PacketId),
+    /// The filters are refused, and the subscriptions are what they were before.
+    SubAck(Vec<Undo>),
+    /// It waits until the changes are committed with a later batch.
+    Other,
+}
+
+/// A filter of a SUBSCRIBE, and the subscription that it replaced.
+#[derive(Debug)]
+pub(in crate::broker) struct Undo {
+    /// The whole filter.
+    pub(super) filter: Box<str>,
+    pub(super) previous: Option<Subscription>,
+}
+
+/// What left.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// How many answers gave back what they counted towards the Receive Maximum.
+    pub(super) counted: u16,
+    pub(super) connected: Option<BrokerEvent>,
+}
+
+/// How large a list may be that is kept for the next connection.
+const SPARE_BYTES: usize = 4096;
+const SPARE_ANSWERS: usize = 256;
+
+impl Kind {
+    /// What a SUBSCRIBE that waits did to this filter.
+    pub(super) fn undo_of(&mut self, filter: &str) -> Option<&mut Undo> {
+        match self {
+            Self::SubAck(undo) => undo.iter_mut().find(|undo| *undo.filter == *filter),
+            Self::ConnAck { .. } | Self::PubAck(_) | Self::PubRec(_) | Self::Other => None,
+        }
+    }
+}
+
+impl Held {
+    pub(super) fn is_empty(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// Forgets everything. Returns whether the memory is worth keeping.
+    pub(super) fn reset(&mut self) -> bool {
+        self.answers.clear();
+        self.bytes.clear();
+        self.connected = None;
+        self.bytes.capacity() <= SPARE_BYTES && self.answers.capacity() <= SPARE_ANSWERS
+    }
+
+    /// Bytes that wait.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether the first answer is a CONNACK: before it nothing may be sent.
+    pub(super) fn has_connack(&self) -> bool {
+        self.connack().is_some()
+    }
+
+    /// Whether the session of the CONNACK that waits was there before; `None` if none waits.
+    pub(super) fn connack(&self) -> Option<bool> {
+        match self.answers.front()?.kind {
+            Kind::ConnAck { is_resumed } => Some(is_resumed),
+            Kind::PubAck(_) | Kind::PubRec(_) | Kind::SubAck(_) | Kind::Other => None,
+        }
+    }
+
+    /// The mark of the last answer.
+    pub(super) fn last_mark(&self) -> Option<u64> {
+        self.answers.back().map(|last| last.mark)
+    }
+
+    /// Where the next packet is encoded to.
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Adds an answer; its packet stands at the end of the buffer.
+    pub(super) fn push(&mut self, answer: HeldAnswer) {
+        self.answers.push_back(answer);
+    }
+
+    /// Appends the answers to `out` that wait for nothing more than the batch `committed`.
+    pub(super) fn release(&mut self, committed: u64, out: &mut Vec<u8>) -> Left {
+        let mut left = Left::default();
+        let mut len = 0;
+        while let Some(answer) = self.answers.pop_front_if(|first| first.mark <= committed) {
+            len += answer.len;
+            left.counted += u16::from(answer.is_counted);
+            if let Kind::ConnAck { .. } = answer.kind {
+                left.connected = self.connected.take();
+            }
+        }
+        out.extend_from_slice(self.bytes.get(..len).unwrap_or_default());
+        self.bytes.drain(..len.min(self.bytes.len()));
+        left
+    }
+
+    /// Takes everything out, to be put back changed: each answer with its packet.
+    pub(super) fn take(&mut self) -> Vec<(HeldAnswer, Vec<u8>)> {
+        let mut at = 0;
+        let mut taken = Vec::with_capacity(self.answers.len());
+        for answer in core::mem::take(&mut self.answers) {
+            let end = at + answer.len;
+            let packet = self.bytes.get(at..end).unwrap_or_default().to_vec();
+            at = end;
+            taken.push((answer, packet));
+        }
+        self.bytes.clear();
+        taken
+    }
+
+    /// Puts an answer back behind the others.
+    pub(super) fn put_back(&mut self, mut answer: HeldAnswer, packet: &[u8]) {
+        answer.len = packet.len();
+        self.bytes.extend_from_slice(packet);
+        self.answers.push_back(answer);
+    }
+}

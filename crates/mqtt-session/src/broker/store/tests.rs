@@ -1,0 +1,1 @@
+//! What leaves when, what is stored, and what a restart finds.
