@@ -30,6 +30,7 @@
 pub mod scripted;
 pub mod transcript;
 
+mod disk;
 mod link;
 mod pair;
 mod peer;

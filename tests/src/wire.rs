@@ -10,6 +10,7 @@ use mqtt_session::{
     OpenError, PeerInfo, Time, TransmitBuf,
 };
 
+use crate::disk::Disk;
 use crate::peer::{Connection, Peer};
 use crate::pieces::Pieces;
 use crate::scripted::ConnectScript;
@@ -30,6 +31,7 @@ pub struct Wire {
     pieces: Pieces,
     budget: usize,
     transcript: Transcript,
+    pub(crate) disk: Disk,
 }
 
 impl Default for Wire {
@@ -57,7 +59,13 @@ impl Wire {
             pieces: Pieces::Whole,
             budget: 64 * 1024,
             transcript: Transcript::default(),
+            disk: Disk::default(),
         }
+    }
+
+    /// A durable broker, whose batches are committed at once.
+    pub fn durable() -> Self {
+        Self::configured(|config| config.durable = true)
     }
 
     /// From here on, where the bytes of each send are cut before the broker gets them.
@@ -271,7 +279,7 @@ impl Wire {
     /// If it never is.
     pub fn settle(&mut self) {
         for _ in 0..100_000 {
-            let mut is_at_rest = true;
+            let mut is_at_rest = !self.disk.turn(&mut self.broker, self.now);
             while let Some(event) = self.broker.poll_event() {
                 is_at_rest = false;
                 self.on_event(event);
@@ -294,6 +302,25 @@ impl Wire {
             }
         }
         panic!("the broker does not come to rest");
+    }
+
+    pub(crate) fn disk_and_broker(&mut self) -> (&mut Disk, &mut Broker) {
+        (&mut self.disk, &mut self.broker)
+    }
+
+    pub(crate) fn note(&mut self, line: &str) {
+        self.transcript.note(line);
+    }
+
+    /// Another broker is there, and no connection of the one before.
+    pub(crate) fn replace_broker(&mut self, broker: Broker) {
+        self.broker = broker;
+        self.by_id.clear();
+        self.decisions.clear();
+        for peer in self.peers.iter_mut().filter(|peer| peer.cause.is_none()) {
+            peer.cause = Some(CloseCause::ConnectionLost);
+            peer.unread.clear();
+        }
     }
 
     fn on_event(&mut self, event: BrokerEvent) {
