@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mqtt_session::{Broker, Change, StoreBatch, StoreError, Time};
+use mqtt_session::{Broker, Change, CommitToken, StoreBatch, StoreError, Time};
 
 use crate::Wire;
 
@@ -80,21 +80,18 @@ fn disconnected(snapshot: Vec<Change>) -> Vec<Change> {
     let mut changes = snapshot.into_iter().peekable();
     while let Some(change) = changes.next() {
         left.push(change.clone());
-        match change {
-            Change::SessionBegun { session, expiry_interval, .. }
-                if !matches!(changes.peek(), Some(Change::SessionLeft { .. })) =>
-            {
-                let ends_in = (expiry_interval != u32::MAX)
-                    .then(|| Duration::from_secs(expiry_interval.into()));
-                left.push(Change::SessionLeft { session, ends_in });
-            }
-            Change::WillStored { session, delay, .. }
-                if !matches!(changes.peek(), Some(Change::WillDue { .. })) =>
-            {
-                let due_in = Duration::from_secs(delay.into());
-                left.push(Change::WillDue { session, due_in });
-            }
-            _ => {}
+        let next = changes.peek();
+        if let Change::SessionBegun { session, expiry_interval, .. } = change
+            && !matches!(next, Some(Change::SessionLeft { .. }))
+        {
+            let ends_in =
+                (expiry_interval != u32::MAX).then(|| Duration::from_secs(expiry_interval.into()));
+            left.push(Change::SessionLeft { session, ends_in });
+        } else if let Change::WillStored { session, delay, .. } = change
+            && !matches!(next, Some(Change::WillDue { .. }))
+        {
+            let due_in = Duration::from_secs(delay.into());
+            left.push(Change::WillDue { session, due_in });
         }
     }
     left
@@ -115,6 +112,15 @@ impl Wire {
     /// The changes of the batch that is out.
     pub fn uncommitted(&self) -> &[Change] {
         self.disk.out.as_ref().map_or(&[], |out| out.batch.changes())
+    }
+
+    /// The token of the batch that is out.
+    ///
+    /// # Panics
+    ///
+    /// If none is out.
+    pub fn out_token(&self) -> CommitToken {
+        self.disk.out.as_ref().expect("a batch is out").batch.token()
     }
 
     /// Commits the batch that is out; the next one goes out.
@@ -157,17 +163,14 @@ impl Wire {
         self.settle();
     }
 
-    /// Has everything stored anew as one snapshot.
-    ///
-    /// # Panics
-    ///
-    /// If a batch is out.
-    pub fn compact(&mut self) {
+    /// Has everything stored anew as one snapshot. Returns whether the broker gave one.
+    pub fn compact(&mut self) -> bool {
         let now = self.now();
         let (disk, broker) = self.disk_and_broker();
-        let batch = broker.poll_snapshot().expect("no batch is out");
+        let Some(batch) = broker.poll_snapshot() else { return false };
         disk.put_out(batch, broker, now);
         self.settle();
+        true
     }
 
     /// All that was committed, in order.

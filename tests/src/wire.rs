@@ -16,6 +16,10 @@ use crate::pieces::Pieces;
 use crate::scripted::ConnectScript;
 use crate::transcript::{self, Transcript};
 
+/// With this environment variable every test runs over a durable broker, whose store checks what a
+/// restart would find at each commit.
+const DURABLE: &str = "MQTT_TESTS_DURABLE";
+
 /// A broker, driven as its contract says, and the raw clients that talk to it.
 ///
 /// After every call the broker is at rest: its events are taken, and what it has to send has come
@@ -49,6 +53,7 @@ impl Wire {
     /// A broker whose configuration differs from the default.
     pub fn configured(change: impl FnOnce(&mut BrokerConfig)) -> Self {
         let mut config = BrokerConfig::default();
+        config.durable = std::env::var_os(DURABLE).is_some();
         change(&mut config);
         Self {
             broker: Broker::new(config, [7; 32]),
@@ -108,9 +113,18 @@ impl Wire {
     pub fn connect(&mut self, script: ConnectScript) -> Peer {
         let peer = self.open(script.client_id());
         self.send(peer, script);
+        self.expect_connack(peer);
+        peer
+    }
+
+    /// Takes the CONNACK out of what came to a client.
+    ///
+    /// # Panics
+    ///
+    /// If something else came first, or a refusal.
+    pub fn expect_connack(&mut self, peer: Peer) {
         let answer = self.peers[peer.0].take_first();
         assert!(answer.as_deref().is_some_and(|line| line.starts_with("CONNACK 00")), "{answer:?}");
-        peer
     }
 
     /// Sends bytes; they are cut as [`cut_into`](Self::cut_into) says.

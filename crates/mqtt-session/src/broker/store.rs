@@ -91,6 +91,7 @@ pub(super) struct Store {
     /// Connections whose input waits.
     paused: Vec<Key>,
     /// Spare lists of answers.
+    #[expect(clippy::vec_box, reason = "they move to `held` and back as they are")]
     spare: Vec<Box<Held>>,
 }
 

@@ -172,9 +172,11 @@ impl Broker {
             }
             // Nothing was read meanwhile, so the client's silence begins now.
             connection.last_packet = now;
-            self.arm_connection(key.slot);
             self.work = 0;
             self.resume_input(key.slot, |paused| paused.for_store = false);
+            if self.connections.is_current(key) {
+                self.arm_connection(key.slot);
+            }
         }
     }
 }
