@@ -71,6 +71,12 @@ impl Replay {
         self
     }
 
+    /// The subscription was replaced and the retained messages are not sent anew: the rest of them
+    /// is sent as the new one says [MQTT-3.8.4-8].
+    pub(super) fn follow(&mut self, subscription: Subscription) {
+        self.subscription = subscription;
+    }
+
     pub(super) fn filter(&self) -> &str {
         &self.filter
     }

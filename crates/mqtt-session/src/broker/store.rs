@@ -50,7 +50,7 @@ pub(super) use keys::MessageKeys;
 pub(super) use ledger::Ledger;
 pub(super) use waits::Waits;
 
-use held::{Held, Undo};
+use held::{Held, Reached, Undo};
 
 use super::slots::Key;
 use crate::Time;
@@ -76,6 +76,8 @@ pub(super) struct Store {
     has_changed: bool,
     /// The filters of the SUBSCRIBE at hand.
     undo: Vec<Undo>,
+    /// To whom the message at hand goes at QoS 2.
+    reached: Vec<Reached>,
     /// Whether the PUBREL at hand ends an exchange that counts towards the Receive Maximum.
     is_counted: bool,
     /// Stored sessions by the slots of the table of sessions.
@@ -122,6 +124,7 @@ impl Store {
             retry_at: None,
             has_changed: false,
             undo: Vec::new(),
+            reached: Vec::new(),
             is_counted: false,
             sessions: Vec::new(),
             next_session: 1,
@@ -139,6 +142,7 @@ impl Store {
         self.has_changed = false;
         self.is_counted = false;
         self.undo.clear();
+        self.reached.clear();
     }
 
     /// Bytes of changes that are not committed.

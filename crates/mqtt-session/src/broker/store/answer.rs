@@ -41,7 +41,10 @@ impl Broker {
             }
             Packet::PubAck(ack) => (Kind::Other, ack.reason != PubAckReason::PacketIdentifierInUse),
             Packet::PubRec(ack) if ack.reason.is_error() => (Kind::Other, true),
-            Packet::PubRec(ack) if depends => (Kind::PubRec(ack.packet_id), false),
+            Packet::PubRec(ack) if depends => {
+                let reached = core::mem::take(&mut store.reached);
+                (Kind::PubRec(ack.packet_id, reached), false)
+            }
             Packet::PubComp(_) => (Kind::Other, store.is_counted),
             Packet::SubAck(_) if depends => (Kind::SubAck(core::mem::take(&mut store.undo)), false),
             Packet::SubAck(_)
@@ -204,9 +207,10 @@ impl Broker {
             let kind = core::mem::replace(&mut answer.kind, Kind::Other);
             match kind {
                 Kind::PubAck(id) => refuse_puback(id, error, limit, packet),
-                Kind::PubRec(id) => {
+                Kind::PubRec(id, reached) => {
                     refuse_pubrec(id, error, limit, packet);
                     self.forget_received(slot, id);
+                    reached.into_iter().for_each(|reached| self.withdraw(reached));
                 }
                 Kind::SubAck(undo) => {
                     refuse_suback(error, limit, packet);

@@ -215,6 +215,13 @@ pub enum Change {
         /// The session.
         session: SessionKey,
     },
+    /// A message is taken out of the queue of a session again.
+    Withdrawn {
+        /// The session.
+        session: SessionKey,
+        /// The message.
+        message: MessageKey,
+    },
     /// The first message in the queue of a session is sent.
     Sent {
         /// The session.
@@ -367,6 +374,7 @@ impl Change {
             | Self::MessageForgotten { .. }
             | Self::Retained { .. }
             | Self::Dropped { .. }
+            | Self::Withdrawn { .. }
             | Self::Sent { .. }
             | Self::Released { .. }
             | Self::Finished { .. }

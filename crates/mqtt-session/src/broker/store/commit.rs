@@ -52,9 +52,11 @@ impl Broker {
     pub fn poll_snapshot(&mut self) -> Option<StoreBatch> {
         let now = self.now;
         let store = self.store.as_deref().filter(|store| store.can_write(now))?;
-        let snapshot = self.changes_of_everything(store);
+        let (held, snapshot) = self.changes_of_everything(store);
         let store = self.store.as_deref_mut()?;
         if let Some(keys) = &mut self.messages.keys {
+            // What only QoS 0 still needs is not in the snapshot, and need not be forgotten later.
+            keys.keep(|key| held.contains_key(&key));
             store.take_forgotten(keys);
         }
         store.record_time(now);
@@ -88,9 +90,9 @@ impl Broker {
     ///
     /// - A PUBLISH in the batch is answered with PUBACK or PUBREC 0x83 (0x97 if the store is
     ///   [full](StoreError::Full)), and a QoS 2 identifier is forgotten: the client may publish
-    ///   again. Subscribers that the message has gone to have it nevertheless, and those that it
-    ///   is queued for still get it: a refusal says that the broker does not vouch for the
-    ///   message, not that nobody will see it.
+    ///   again. Nobody gets the refused message at QoS 2. At QoS 0 and 1 it may have gone out
+    ///   already and stays queued, and it stays retained: there a refusal says that the broker
+    ///   does not vouch for the message, not that nobody will see it.
     /// - A SUBSCRIBE is answered with 0x83 (0x97) for each filter; a subscription that was new is
     ///   deleted, and one that was replaced is there again as it was.
     /// - A CONNECT is refused with 0x83 (0x97); a session that was new ends.

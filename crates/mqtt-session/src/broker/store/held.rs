@@ -9,6 +9,7 @@ use mqtt_codec::PacketId;
 
 use super::super::BrokerEvent;
 use super::super::route::Subscription;
+use super::super::slots::Key;
 
 /// The answers that wait.
 #[derive(Debug, Default)]
@@ -42,12 +43,20 @@ pub(super) enum Kind {
     },
     /// The message is refused.
     PubAck(PacketId),
-    /// The message is refused, and its Packet Identifier forgotten.
-    PubRec(PacketId),
+    /// The message is refused, its Packet Identifier is forgotten, and nobody gets it at QoS 2.
+    PubRec(PacketId, Vec<Reached>),
     /// The filters are refused, and the subscriptions are what they were before.
     SubAck(Vec<Undo>),
     /// It waits until the changes are committed with a later batch.
     Other,
+}
+
+/// A QoS 2 delivery that the answer to a PUBLISH has made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reached {
+    pub(super) session: Key,
+    /// Where it stands among all that was queued for the session.
+    pub(super) order: u32,
 }
 
 /// A filter of a SUBSCRIBE, and the subscription that it replaced.
@@ -75,7 +84,7 @@ impl Kind {
     pub(super) fn undo_of(&mut self, filter: &str) -> Option<&mut Undo> {
         match self {
             Self::SubAck(undo) => undo.iter_mut().find(|undo| *undo.filter == *filter),
-            Self::ConnAck { .. } | Self::PubAck(_) | Self::PubRec(_) | Self::Other => None,
+            Self::ConnAck { .. } | Self::PubAck(_) | Self::PubRec(..) | Self::Other => None,
         }
     }
 }
@@ -107,7 +116,7 @@ impl Held {
     pub(super) fn connack(&self) -> Option<bool> {
         match self.answers.front()?.kind {
             Kind::ConnAck { is_resumed } => Some(is_resumed),
-            Kind::PubAck(_) | Kind::PubRec(_) | Kind::SubAck(_) | Kind::Other => None,
+            Kind::PubAck(_) | Kind::PubRec(..) | Kind::SubAck(_) | Kind::Other => None,
         }
     }
 

@@ -173,6 +173,12 @@ impl Image {
                 let dropped = self.take_queued(session)?;
                 self.release(dropped.message);
             }
+            Change::Withdrawn { session, message } => {
+                let queue = &mut self.session(session)?.queue;
+                let at = queue.iter().rposition(|delivery| delivery.message == message);
+                queue.remove(at.ok_or(RestoreFault::EmptyQueue(session))?);
+                self.release(message);
+            }
             Change::Sent { session, packet_id } => {
                 self.session(session)?.expect_free(packet_id)?;
                 let delivery = self.take_queued(session)?;

@@ -59,6 +59,15 @@ impl MessageKeys {
         }
     }
 
+    /// Forgets every message but those that are to be kept, although something may hold them.
+    pub(super) fn keep(&mut self, is_kept: impl Fn(MessageKey) -> bool) {
+        for slot in &mut self.slots {
+            if let Some(stored) = slot.take_if(|stored| !is_kept(stored.key)) {
+                self.forgotten.push(stored.key);
+            }
+        }
+    }
+
     /// The table of messages is empty and gives its memory back.
     pub(in crate::broker) fn reset(&mut self) {
         self.slots = Vec::new();

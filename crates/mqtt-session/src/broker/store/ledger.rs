@@ -59,9 +59,7 @@ impl<'a> Ledger<'a> {
 
     /// All retained messages for a new subscription were sent.
     pub(in crate::broker) fn replay_ended(&mut self, replay: &Replay) {
-        if replay.qos() != QoS::AtMostOnce
-            && let (Some(store), Some(session)) = (self.store.as_deref_mut(), self.session)
-        {
+        if let (Some(store), Some(session)) = (self.store.as_deref_mut(), self.session) {
             store.record(Change::ReplayEnded { session, filter: replay.filter().into() });
         }
     }

@@ -13,8 +13,10 @@ use super::super::Broker;
 use super::super::messages::{MessageId, Messages, NEVER};
 use super::super::route::Subscription;
 use super::super::session::{Delivery, Flow, Session};
+use super::held::Reached;
 use super::{Change, Ledger, MessageKey, SessionKey, Store, StoredMessage, StoredSession, Undo};
 use crate::Time;
+use crate::exchange::Recorded;
 
 impl Broker {
     /// The packet or call at hand begins: what it changes is told from what others changed.
@@ -218,23 +220,16 @@ impl Broker {
         subscription: Subscription,
     ) {
         self.put_subscription(slot, filter, subscription);
+        self.follow_subscription(slot, filter.as_str(), subscription);
         let Subscription { options, id } = subscription;
         let filter = filter.as_str().into();
         self.record_for(slot, |session| Change::Subscribed { session, filter, options, id });
     }
 
     /// The retained messages for a subscription begin to be sent.
-    pub(in crate::broker) fn record_replay(
-        &mut self,
-        slot: u32,
-        filter: &str,
-        options: SubscriptionOptions,
-    ) {
-        if options.qos != QoS::AtMostOnce {
-            let change =
-                |session| Change::ReplayBegun { session, filter: filter.into(), after: None };
-            self.record_for(slot, change);
-        }
+    pub(in crate::broker) fn record_replay(&mut self, slot: u32, filter: &str) {
+        let change = |session| Change::ReplayBegun { session, filter: filter.into(), after: None };
+        self.record_for(slot, change);
     }
 
     /// A message is the retained one of its topic.
@@ -259,7 +254,13 @@ impl Broker {
 
     /// A message was appended to the queue of a session.
     pub(in crate::broker) fn record_queued(&mut self, slot: u32, message: MessageId, qos: QoS) {
-        if qos == QoS::AtMostOnce || self.stored_session(slot).is_none() {
+        if qos == QoS::AtMostOnce || self.store.is_none() {
+            return;
+        }
+        if qos == QoS::ExactlyOnce {
+            self.note_reached(slot);
+        }
+        if self.stored_session(slot).is_none() {
             return;
         }
         let Some(message) = self.store_message(message) else { return };
@@ -281,6 +282,52 @@ impl Broker {
         if qos == QoS::ExactlyOnce {
             self.begin_exchange(slot);
         }
+    }
+
+    /// The message at hand goes to a session at QoS 2.
+    fn note_reached(&mut self, slot: u32) {
+        let Some(session) = self.sessions.key(slot) else { return };
+        let flow = self.sessions.get(slot).and_then(|session| session.flow.as_ref());
+        if let Some(queued) = flow.and_then(|flow| flow.acknowledged.back())
+            && let Some(store) = &mut self.store
+        {
+            store.reached.push(Reached { session, order: queued.order });
+        }
+    }
+
+    /// Takes back a QoS 2 delivery that was not sent yet: the message was refused after all, and
+    /// if its publisher does not hear of that it comes again and is a new one [MQTT-4.3.3-9].
+    pub(super) fn withdraw(&mut self, reached: Reached) {
+        let Reached { session, order } = reached;
+        if !self.sessions.is_current(session) {
+            return;
+        }
+        let state = self.sessions.get_mut(session.slot);
+        let Some(flow) = state.and_then(|state| state.flow.as_deref_mut()) else { return };
+        let is_it = |delivery: &Delivery| delivery.order == order && !delivery.is_replayed;
+        let is_unsent = |id: &PacketId| flow.outgoing.item(*id).is_some_and(is_it);
+        if let Some(id) = flow.waits.as_ref().and_then(|waits| waits.ids().find(is_unsent)) {
+            if let Recorded::Refused(Delivery { message: Some(message), .. }) =
+                flow.outgoing.on_pubrec(id, true)
+            {
+                self.messages.release(message);
+            }
+            self.forget_waiting(session.slot, id);
+            self.record_for(session.slot, |session| Change::Finished { session, packet_id: id });
+            return;
+        }
+        let queued = flow.undecided.take_if(|delivery| is_it(delivery)).or_else(|| {
+            let at = flow.acknowledged.iter().position(is_it)?;
+            let delivery = flow.acknowledged.remove(at)?;
+            let message = delivery.message.and_then(|id| self.messages.get(id));
+            flow.queued_bytes -= message.map_or(0, |message| message.size());
+            Some(delivery)
+        });
+        let Some(id) = queued.and_then(|delivery| delivery.message) else { return };
+        if let Some(message) = self.messages.key(id) {
+            self.record_for(session.slot, |session| Change::Withdrawn { session, message });
+        }
+        self.messages.release(id);
     }
 
     /// Gives the one message in the queue of a session its Packet Identifier, if it could be sent
@@ -309,28 +356,30 @@ impl Broker {
 
     /// The client of a connection has recorded a QoS 2 message.
     pub(in crate::broker) fn record_released(&mut self, connection: u32, packet_id: PacketId) {
-        if let Some(slot) = self.forget_waiting(connection, packet_id) {
+        if let Some(slot) = self.connections.get(connection).and_then(|c| c.session) {
+            self.forget_waiting(slot, packet_id);
             self.record_for(slot, |session| Change::Released { session, packet_id });
         }
     }
 
     /// An exchange with the client of a connection is over.
     pub(in crate::broker) fn record_finished(&mut self, connection: u32, packet_id: PacketId) {
-        if let Some(slot) = self.forget_waiting(connection, packet_id) {
+        if let Some(slot) = self.connections.get(connection).and_then(|c| c.session) {
+            self.forget_waiting(slot, packet_id);
             self.record_for(slot, |session| Change::Finished { session, packet_id });
         }
     }
 
-    /// A client may answer what it was not sent yet: then that is not sent. Returns the slot of
-    /// the session.
-    fn forget_waiting(&mut self, connection: u32, packet_id: PacketId) -> Option<u32> {
-        self.store.as_ref()?;
-        let slot = self.connections.get(connection)?.session?;
-        let flow = self.sessions.get_mut(slot)?.flow.as_mut()?;
-        if let Some(waits) = &mut flow.waits {
+    /// An exchange has gone on before its PUBLISH was sent: a client may answer what it was not
+    /// sent yet. Then that is not sent.
+    fn forget_waiting(&mut self, slot: u32, packet_id: PacketId) {
+        if self.store.is_some()
+            && let Some(session) = self.sessions.get_mut(slot)
+            && let Some(flow) = session.flow.as_deref_mut()
+            && let Some(waits) = &mut flow.waits
+        {
             waits.forget(packet_id);
         }
-        Some(slot)
     }
 
     /// A message came from the client of a session and was answered for the first time.

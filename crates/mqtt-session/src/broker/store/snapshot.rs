@@ -13,7 +13,7 @@ use crate::exchange::Exchange;
 use crate::index::FilterId;
 
 /// The messages that something stored holds.
-type Held = BTreeMap<MessageKey, MessageId>;
+pub(super) type Held = BTreeMap<MessageKey, MessageId>;
 
 impl Broker {
     /// All that a restart would find if everything was committed, as the shortest sequence of
@@ -26,12 +26,13 @@ impl Broker {
     /// committed.
     pub fn snapshot(&self) -> Vec<Change> {
         match &self.store {
-            Some(store) => self.changes_of_everything(store),
+            Some(store) => self.changes_of_everything(store).1,
             None => Vec::new(),
         }
     }
 
-    pub(super) fn changes_of_everything(&self, store: &Store) -> Vec<Change> {
+    /// The changes, and the messages in them.
+    pub(super) fn changes_of_everything(&self, store: &Store) -> (Held, Vec<Change>) {
         let mut held = Held::new();
         let mut behind = Vec::new();
         self.retained.for_each(|_, kept| {
@@ -54,7 +55,8 @@ impl Broker {
             self.changes_of_session(session, slot, &mut held, &mut behind);
         }
         let messages = held.values().filter_map(|&id| stored_message(&self.messages, id, self.now));
-        messages.map(Change::MessageStored).chain(behind).collect()
+        let changes = messages.map(Change::MessageStored).chain(behind).collect();
+        (held, changes)
     }
 
     fn changes_of_session(
@@ -132,7 +134,7 @@ impl Broker {
             .filter(|delivery| delivery.qos != QoS::AtMostOnce && !delivery.is_replayed);
         let queue = undecided.chain(&flow.acknowledged);
         out.extend(queue.filter_map(|delivery| self.queued(session, delivery, held)));
-        for replay in flow.replays.iter().filter(|replay| replay.qos() != QoS::AtMostOnce) {
+        for replay in &flow.replays {
             let (filter, after) = (replay.filter().into(), replay.stored_up_to.clone());
             out.push(Change::ReplayBegun { session, filter, after });
         }
