@@ -99,7 +99,6 @@ struct Client {
     /// Its own exchanges by packet identifier, and the order in which they began.
     outgoing: BTreeMap<u16, Outgoing>,
     order: VecDeque<u16>,
-    next_id: u16,
     /// QoS 2 identifiers of the broker that it has delivered and that are not released.
     recorded: BTreeSet<u16>,
     /// What its application got: number and the QoS it came with.
@@ -133,7 +132,6 @@ impl World {
                 inbox: VecDeque::new(),
                 outgoing: BTreeMap::new(),
                 order: VecDeque::new(),
-                next_id: 1,
                 recorded: BTreeSet::new(),
                 delivered: Vec::new(),
                 subscribed: None,
@@ -255,15 +253,12 @@ impl World {
         self.wire.send(peer, script);
     }
 
-    fn draw_id(&mut self, number: usize) -> u16 {
-        let client = &mut self.clients[number];
-        loop {
-            let id = client.next_id;
-            client.next_id = client.next_id % 50 + 1;
-            if !client.outgoing.contains_key(&id) {
-                return id;
-            }
-        }
+    /// The lowest identifier that is not in use: they come back soon.
+    fn draw_id(&self, number: usize) -> u16 {
+        let client = &self.clients[number];
+        let asked = client.asked.map(|(id, _)| id);
+        let is_free = |id: &u16| !client.outgoing.contains_key(id) && Some(*id) != asked;
+        (1..).find(is_free).unwrap()
     }
 
     fn publish(&mut self, number: usize, qos: u8, retain: bool) {
