@@ -71,10 +71,9 @@ impl Replay {
         self
     }
 
-    /// The subscription was replaced and the retained messages are not sent anew: the rest of them
-    /// is sent as the new one says [MQTT-3.8.4-8].
-    pub(super) fn follow(&mut self, subscription: Subscription) {
-        self.subscription = subscription;
+    /// The subscription that it was begun for; it may have been replaced meanwhile.
+    pub(super) const fn subscription(&self) -> Subscription {
+        self.subscription
     }
 
     pub(super) fn filter(&self) -> &str {

@@ -138,29 +138,12 @@ impl Broker {
         };
         if send_retained && !self.retained.is_empty() {
             self.replay(session_slot, text, subscription);
-        } else {
-            self.follow_subscription(session_slot, text, subscription);
         }
         granted_reason(granted)
     }
 
-    /// What is still to be replayed for a filter follows its subscription.
-    pub(super) fn follow_subscription(
-        &mut self,
-        session_slot: u32,
-        filter: &str,
-        subscription: Subscription,
-    ) {
-        if let Some(session) = self.sessions.get_mut(session_slot)
-            && let Some(flow) = &mut session.flow
-            && let Some(replay) = flow.replays.iter_mut().find(|replay| replay.filter() == filter)
-        {
-            replay.follow(subscription);
-        }
-    }
-
     /// Begins to send the retained messages that match a filter.
-    fn replay(&mut self, session_slot: u32, filter: &str, subscription: Subscription) {
+    pub(super) fn replay(&mut self, session_slot: u32, filter: &str, subscription: Subscription) {
         let Some(session) = self.sessions.get(session_slot) else { return };
         let own = self.entropy.hash(session.client_id.as_bytes());
         let newest = self.retained_count;
@@ -168,7 +151,7 @@ impl Broker {
         // One that is under way for the same filter begins anew.
         flow.replays.retain(|replay| replay.filter() != filter);
         flow.replays.push_back(Replay::new(filter, subscription, own, newest));
-        self.record_replay(session_slot, filter);
+        self.record_replay(session_slot, filter, subscription);
     }
 
     /// A client unsubscribes [MQTT-3.10.4-6].

@@ -236,8 +236,19 @@ pub enum Change {
         session: SessionKey,
         /// The Topic Filter of one of its subscriptions.
         filter: Box<str>,
-        /// The topic that it has come to.
-        after: Option<Box<str>>,
+        /// What was granted when the replay began.
+        options: SubscriptionOptions,
+        /// The Subscription Identifier of then.
+        id: Option<SubscriptionId>,
+    },
+    /// The retained messages for a filter were sent up to a topic.
+    ReplayedUpTo {
+        /// The session.
+        session: SessionKey,
+        /// The Topic Filter.
+        filter: Box<str>,
+        /// The topic.
+        topic: Box<str>,
     },
     /// A retained message is sent without having been in a queue.
     Replayed {
@@ -344,10 +355,9 @@ impl Change {
             }
             Self::Subscribed { filter, .. }
             | Self::Unsubscribed { filter, .. }
+            | Self::ReplayBegun { filter, .. }
             | Self::ReplayEnded { filter, .. } => filter.len(),
-            Self::ReplayBegun { filter, after, .. } => {
-                filter.len() + after.as_ref().map_or(0, |after| after.len())
-            }
+            Self::ReplayedUpTo { filter, topic, .. } => filter.len() + topic.len(),
             Self::Replayed { filter, .. } => filter.as_ref().map_or(0, |filter| filter.len()),
             Self::WillAsked { client_id, identity, .. } => {
                 client_id.len() + identity.as_ref().map_or(0, |identity| identity.len())

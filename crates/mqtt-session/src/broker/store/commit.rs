@@ -149,7 +149,7 @@ impl Broker {
         let Some(key) = self.connections.key(slot) else { return };
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let is_over = store.has_changed && store.uncommitted_bytes() > limit;
-        if is_over && !connection.paused.for_store && connection.is_open() {
+        if is_over && !connection.paused.for_store && !connection.is_closing() {
             connection.paused.for_store = true;
             store.paused.push(key);
         }

@@ -69,6 +69,9 @@ pub(super) struct ExchangeImage {
 #[derive(Debug)]
 pub(super) struct ReplayImage {
     pub(super) filter: Box<str>,
+    pub(super) options: SubscriptionOptions,
+    pub(super) id: Option<SubscriptionId>,
+    /// The topic that it has come to.
     pub(super) after: Option<Box<str>>,
 }
 
@@ -184,8 +187,12 @@ impl Image {
                 let delivery = self.take_queued(session)?;
                 self.session(session)?.begin_exchange(packet_id, delivery);
             }
-            Change::ReplayBegun { session, filter, after } => {
-                self.begin_replay(session, filter, after)?;
+            Change::ReplayBegun { session, filter, options, id } => {
+                let replay = ReplayImage { filter, options, id, after: None };
+                self.begin_replay(session, replay)?;
+            }
+            Change::ReplayedUpTo { session, filter, topic } => {
+                self.advance_replay(session, &filter, topic)?;
             }
             Change::Replayed { session, packet_id, message, qos, id, filter } => {
                 if qos == QoS::AtMostOnce {
@@ -193,7 +200,10 @@ impl Image {
                 }
                 self.session(session)?.expect_free(packet_id)?;
                 if let Some(filter) = filter {
-                    self.advance_replay(session, &filter, message)?;
+                    let stored = self.messages.get(&message);
+                    let stored = stored.ok_or(RestoreFault::UnknownMessage(message))?;
+                    let topic = stored.stored.topic.clone();
+                    self.advance_replay(session, &filter, topic)?;
                 }
                 self.hold(message)?;
                 let subscription_ids = id.into_iter().collect();
@@ -324,42 +334,21 @@ impl Image {
         Ok(())
     }
 
-    fn begin_replay(
-        &mut self,
-        session: SessionKey,
-        filter: Box<str>,
-        after: Option<Box<str>>,
-    ) -> Applied {
+    fn begin_replay(&mut self, session: SessionKey, replay: ReplayImage) -> Applied {
         let session = self.session(session)?;
-        if !session.subscriptions.contains_key(&filter) {
+        let filter = TopicFilter::new(&replay.filter).map_err(RestoreFault::TopicFilter)?;
+        if filter.is_shared() || !session.subscriptions.contains_key(&replay.filter) {
             return Err(RestoreFault::NotSubscribed);
         }
-        let parsed = TopicFilter::new(&filter).map_err(RestoreFault::TopicFilter)?;
-        if parsed.is_shared() {
-            return Err(RestoreFault::NotSubscribed);
-        }
-        if let Some(after) = &after {
-            let topic = TopicName::new(after).map_err(RestoreFault::TopicName)?;
-            if !parsed.matches(topic) {
-                return Err(RestoreFault::NotSubscribed);
-            }
-        }
-        session.replays.retain(|replay| replay.filter != filter);
-        session.replays.push_back(ReplayImage { filter, after });
+        session.replays.retain(|other| other.filter != replay.filter);
+        session.replays.push_back(replay);
         Ok(())
     }
 
-    /// The replay of a filter has come to the topic of a message.
-    fn advance_replay(
-        &mut self,
-        session: SessionKey,
-        filter: &str,
-        message: MessageKey,
-    ) -> Applied {
-        let stored = self.messages.get(&message).ok_or(RestoreFault::UnknownMessage(message))?;
-        let topic = stored.stored.topic.clone();
+    /// The replay of a filter has come to a topic.
+    fn advance_replay(&mut self, session: SessionKey, filter: &str, topic: Box<str>) -> Applied {
         let parsed = TopicFilter::new(filter).map_err(RestoreFault::TopicFilter)?;
-        if !TopicName::new(&topic).is_ok_and(|topic| parsed.matches(topic)) {
+        if !parsed.matches(TopicName::new(&topic).map_err(RestoreFault::TopicName)?) {
             return Err(RestoreFault::NotSubscribed);
         }
         let replays = &mut self.session(session)?.replays;

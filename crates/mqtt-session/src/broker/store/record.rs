@@ -220,15 +220,27 @@ impl Broker {
         subscription: Subscription,
     ) {
         self.put_subscription(slot, filter, subscription);
-        self.follow_subscription(slot, filter.as_str(), subscription);
         let Subscription { options, id } = subscription;
-        let filter = filter.as_str().into();
-        self.record_for(slot, |session| Change::Subscribed { session, filter, options, id });
+        let text: Box<str> = filter.as_str().into();
+        let change = |session| Change::Subscribed { session, filter: text, options, id };
+        self.record_for(slot, change);
+        let flow = self.sessions.get(slot).and_then(|session| session.flow.as_ref());
+        let mut replays = flow.into_iter().flat_map(|flow| &flow.replays);
+        if replays.any(|replay| replay.filter() == filter.as_str()) {
+            // Whichever of the two it was begun for, this one needs it.
+            self.replay(slot, filter.as_str(), subscription);
+        }
     }
 
     /// The retained messages for a subscription begin to be sent.
-    pub(in crate::broker) fn record_replay(&mut self, slot: u32, filter: &str) {
-        let change = |session| Change::ReplayBegun { session, filter: filter.into(), after: None };
+    pub(in crate::broker) fn record_replay(
+        &mut self,
+        slot: u32,
+        filter: &str,
+        subscription: Subscription,
+    ) {
+        let Subscription { options, id } = subscription;
+        let change = |session| Change::ReplayBegun { session, filter: filter.into(), options, id };
         self.record_for(slot, change);
     }
 

@@ -263,15 +263,14 @@ impl Restoring {
                 let Some(delivery) = delivery else { continue };
                 open.push((packet_id, exchange.exchange, exchange.order, delivery));
             }
-            let replays = image.replays.into_iter().filter_map(|replay| {
-                let (options, id) = image.subscriptions.get(&replay.filter)?;
-                let subscription = Subscription { options: *options, id: *id };
+            let replays = image.replays.into_iter().map(|replay| {
+                let subscription = Subscription { options: replay.options, id: replay.id };
                 let mut begun = Replay::new(&replay.filter, subscription, subscriber, 0);
                 begun.catch_up();
-                Some(match replay.after {
+                match replay.after {
                     Some(topic) => begun.after(topic),
                     None => begun,
-                })
+                }
             });
             broker.put_flow(slot, queue, open, image.received.into_iter(), replays);
         }

@@ -6,6 +6,7 @@ use mqtt_codec::{PacketId, QoS};
 
 use super::super::Broker;
 use super::super::messages::MessageId;
+use super::super::route::Subscription;
 use super::super::session::{Delivery, Flow};
 use super::record::{remaining, session_begun, stored_message};
 use super::{Change, MessageKey, SessionKey, Store};
@@ -135,8 +136,12 @@ impl Broker {
         let queue = undecided.chain(&flow.acknowledged);
         out.extend(queue.filter_map(|delivery| self.queued(session, delivery, held)));
         for replay in &flow.replays {
-            let (filter, after) = (replay.filter().into(), replay.stored_up_to.clone());
-            out.push(Change::ReplayBegun { session, filter, after });
+            let Subscription { options, id } = replay.subscription();
+            let filter: Box<str> = replay.filter().into();
+            out.push(Change::ReplayBegun { session, filter: filter.clone(), options, id });
+            if let Some(topic) = replay.stored_up_to.clone() {
+                out.push(Change::ReplayedUpTo { session, filter, topic });
+            }
         }
     }
 
