@@ -4,6 +4,15 @@
 //! Every commit also compares the broker that the committed changes make with a snapshot of the
 //! one that made them, so each script is a crash at every prefix of its batches.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on has failed"
+)]
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mqtt_codec::{Frame, Packet, PublishQos};

@@ -230,16 +230,6 @@ impl<T> Outgoing<T> {
         self.quota > 0 && self.open < u16::MAX && self.resend.is_empty()
     }
 
-    /// How many more QoS 1 and QoS 2 PUBLISHes this connection may carry now.
-    pub(crate) const fn quota(&self) -> u16 {
-        self.quota
-    }
-
-    /// The quota with which the connection began.
-    pub(crate) const fn initial_quota(&self) -> u16 {
-        self.initial_quota
-    }
-
     /// How many exchanges are open, requests included.
     pub(crate) const fn open(&self) -> u16 {
         self.open
@@ -337,11 +327,6 @@ impl<T> Outgoing<T> {
             };
             Some((PacketId::new(id)?, exchange, place.order, item))
         })
-    }
-
-    /// The order that the next step will have: restored exchanges must stay below it.
-    pub(crate) const fn next_order(&self) -> u64 {
-        self.next_order
     }
 
     /// Opens exchanges as they were saved; hands back the items whose identifier is in use.

@@ -45,10 +45,10 @@ fn a_qos_2_exchange_ends_with_its_pubcomp() {
     let mut outgoing = with_quota(1);
     assert_eq!(outgoing.send(QoS::ExactlyOnce, "a"), Some(id(1)));
     assert_eq!(outgoing.on_pubrec(id(1), false), Recorded::Release(&mut "a"));
-    assert_eq!(outgoing.quota(), 0, "PUBREC below 0x80 gives nothing back");
+    assert_eq!(outgoing.quota, 0, "PUBREC below 0x80 gives nothing back");
     assert_eq!(outgoing.on_pubrec(id(1), false), Recorded::ReleaseAgain);
     assert_eq!(outgoing.on_pubcomp(id(1)), Acknowledged::Done("a"));
-    assert_eq!(outgoing.quota(), 1);
+    assert_eq!(outgoing.quota, 1);
     assert_eq!(outgoing.open(), 0);
 }
 
@@ -58,7 +58,7 @@ fn a_refusing_pubrec_ends_the_exchange_and_frees_identifier_and_quota() {
     let mut outgoing = with_quota(1);
     assert_eq!(outgoing.send(QoS::ExactlyOnce, "a"), Some(id(1)));
     assert_eq!(outgoing.on_pubrec(id(1), true), Recorded::Refused("a"));
-    assert_eq!((outgoing.quota(), outgoing.open()), (1, 0));
+    assert_eq!((outgoing.quota, outgoing.open()), (1, 0));
     assert_eq!(outgoing.on_pubrec(id(1), false), Recorded::Unknown);
     outgoing.start_connection(NonZeroU16::MIN);
     assert!(resent(&mut outgoing).is_empty());
@@ -75,7 +75,7 @@ fn an_answer_of_the_wrong_kind_is_a_mismatch_and_changes_nothing() {
     assert_eq!(outgoing.on_puback(id(2)), Acknowledged::Mismatch);
     assert_eq!(outgoing.on_pubcomp(id(2)), Acknowledged::Mismatch, "PUBCOMP before PUBREC");
     assert_eq!(outgoing.on_puback(id(3)), Acknowledged::Mismatch);
-    assert_eq!((outgoing.open(), outgoing.quota()), (3, 8));
+    assert_eq!((outgoing.open(), outgoing.quota), (3, 8));
     assert_eq!(outgoing.on_reply(id(3)), Acknowledged::Done("request"));
 }
 
@@ -131,7 +131,7 @@ fn what_is_sent_again_uses_quota_and_a_pubrel_does_not() {
     assert_eq!(resent(&mut outgoing), ["PUBREL 1", "PUBLISH 2 ExactlyOnce b"]);
     assert!(outgoing.must_resend());
     assert_eq!(outgoing.on_pubcomp(id(1)), Acknowledged::Done("a"));
-    assert_eq!(outgoing.quota(), 0, "its PUBREL took no quota, its PUBCOMP gives none");
+    assert_eq!(outgoing.quota, 0, "its PUBREL took no quota, its PUBCOMP gives none");
     assert!(matches!(outgoing.on_pubrec(id(2), false), Recorded::Release(_)));
     assert_eq!(outgoing.on_pubcomp(id(2)), Acknowledged::Done("b"));
     assert_eq!(resent(&mut outgoing), ["PUBLISH 3 ExactlyOnce c"]);
@@ -175,7 +175,7 @@ fn saved_exchanges_go_on_where_they_were() {
         .collect();
     let mut restored = Outgoing::new();
     assert!(restored.restore(saved).is_empty());
-    assert_eq!(restored.next_order(), outgoing.next_order());
+    assert_eq!(restored.next_order, outgoing.next_order);
     restored.start_connection(NonZeroU16::new(10).unwrap());
     assert_eq!(resent(&mut restored), ["PUBREL 3", "PUBLISH 2 ExactlyOnce b"]);
     assert_eq!(restored.send(QoS::AtLeastOnce, "d"), Some(id(1)));
@@ -190,5 +190,5 @@ fn requests_die_with_their_connection_and_messages_do_not() {
     assert_eq!(outgoing.clear_requests(), ["subscribe"]);
     assert_eq!(outgoing.open(), 1);
     assert_eq!(outgoing.clear().collect::<Vec<_>>(), ["message"]);
-    assert_eq!((outgoing.open(), outgoing.quota()), (0, 10));
+    assert_eq!((outgoing.open(), outgoing.quota), (0, 10));
 }
