@@ -344,6 +344,10 @@ impl Driver {
         let mut written = 0;
         self.unwritten = false;
         loop {
+            // There is no store behind this broker: what it would store counts as stored.
+            while let Some(batch) = self.broker.poll_store() {
+                self.broker.handle_committed(self.now, batch.token());
+            }
             while let Some(event) = self.broker.poll_event() {
                 self.handle_broker_event(event);
             }
