@@ -101,25 +101,27 @@ impl Broker {
             if out.len() >= limit {
                 return flow.can_transmit();
             }
-            let access = match flow.peek_again() {
-                Some(delivery) => may_read(messages, delivery),
-                None => Access::Allowed,
-            };
-            if access == Access::Asked {
-                return false;
-            }
-            match transmit_again(now, connection, flow, messages, access, &mut ledger, out) {
-                Some(Sent::Packet | Sent::Later) => continue,
-                Some(Sent::Message) => {
-                    statistics.publishes_sent += 1;
-                    continue;
+            if flow.goes_again() {
+                let access = match flow.peek_again() {
+                    Some(delivery) => may_read(messages, delivery),
+                    None => Access::Allowed,
+                };
+                if access == Access::Asked {
+                    return false;
                 }
-                Some(Sent::Dropped(reason)) => {
-                    statistics.dropped.count(reason);
-                    *dropped += 1;
-                    continue;
+                match transmit_again(now, connection, flow, messages, access, &mut ledger, out) {
+                    Some(Sent::Packet | Sent::Later) => continue,
+                    Some(Sent::Message) => {
+                        statistics.publishes_sent += 1;
+                        continue;
+                    }
+                    Some(Sent::Dropped(reason)) => {
+                        statistics.dropped.count(reason);
+                        *dropped += 1;
+                        continue;
+                    }
+                    None => {}
                 }
-                None => {}
             }
             // New subscriptions and what was queued for old ones take turns.
             let replays_next = flow.replays_next;
@@ -199,6 +201,11 @@ enum Sent {
 }
 
 impl Flow {
+    /// Whether something is sent again, or now that it is stored.
+    fn goes_again(&self) -> bool {
+        self.outgoing.must_resend() || self.waits.as_ref().is_some_and(|waits| waits.can_send())
+    }
+
     /// The PUBLISH that is sent before all others, if there is one: again on a resumed session,
     /// or now that it is stored.
     fn peek_again(&mut self) -> Option<&Delivery> {
@@ -243,7 +250,21 @@ impl Flow {
 
 impl Flow {
     /// Takes the next retained message that may be sent now.
+    #[inline]
     fn next_replayed(
+        &mut self,
+        now: Time,
+        retained: &RetainedTree<Retained>,
+        messages: &mut Messages,
+        ledger: &mut Ledger<'_>,
+    ) -> Replayed {
+        if self.replays.is_empty() {
+            return Replayed::Done;
+        }
+        self.step_replays(now, retained, messages, ledger)
+    }
+
+    fn step_replays(
         &mut self,
         now: Time,
         retained: &RetainedTree<Retained>,

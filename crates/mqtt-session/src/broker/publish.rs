@@ -310,6 +310,7 @@ impl Broker {
         self.finish(slot, ack.packet_id, acknowledged)
     }
 
+    #[inline]
     fn finish(
         &mut self,
         slot: u32,

@@ -35,7 +35,9 @@ impl<'a> Ledger<'a> {
         flow: &mut Flow,
         messages: &Messages,
     ) {
-        if let (Some(store), Some(session)) = (self.store.as_deref_mut(), self.session) {
+        if let Some(session) = self.session
+            && let Some(store) = self.store.as_deref_mut()
+        {
             store.record_sent(session, packet_id, flow, messages);
         }
     }
@@ -71,8 +73,8 @@ impl<'a> Ledger<'a> {
     /// send it again and it would be taken for a new one: delivered twice [MQTT-4.3.3-10].
     #[inline]
     pub(in crate::broker) fn must_wait(&self, qos: QoS) -> bool {
-        let Some(store) = &self.store else { return false };
-        qos == QoS::ExactlyOnce && (self.session.is_some() || store.mark() != 0)
+        qos == QoS::ExactlyOnce
+            && self.store.as_ref().is_some_and(|store| self.session.is_some() || store.mark() != 0)
     }
 
     /// A message that has its Packet Identifier waits.
@@ -87,6 +89,7 @@ impl<'a> Ledger<'a> {
 }
 
 impl Store {
+    #[inline(never)]
     fn record_sent(
         &mut self,
         session: SessionKey,

@@ -265,10 +265,15 @@ impl Broker {
     }
 
     /// A message was appended to the queue of a session.
+    #[inline]
     pub(in crate::broker) fn record_queued(&mut self, slot: u32, message: MessageId, qos: QoS) {
-        if qos == QoS::AtMostOnce || self.store.is_none() {
-            return;
+        if self.store.is_some() && qos != QoS::AtMostOnce {
+            self.queue_recorded(slot, message, qos);
         }
+    }
+
+    #[inline(never)]
+    fn queue_recorded(&mut self, slot: u32, message: MessageId, qos: QoS) {
         if qos == QoS::ExactlyOnce {
             self.note_reached(slot);
         }
@@ -367,18 +372,31 @@ impl Broker {
     }
 
     /// The client of a connection has recorded a QoS 2 message.
+    #[inline]
     pub(in crate::broker) fn record_released(&mut self, connection: u32, packet_id: PacketId) {
-        if let Some(slot) = self.connections.get(connection).and_then(|c| c.session) {
-            self.forget_waiting(slot, packet_id);
-            self.record_for(slot, |session| Change::Released { session, packet_id });
+        if self.store.is_some() {
+            self.went_on(connection, packet_id, |session| Change::Released { session, packet_id });
         }
     }
 
     /// An exchange with the client of a connection is over.
+    #[inline]
     pub(in crate::broker) fn record_finished(&mut self, connection: u32, packet_id: PacketId) {
+        if self.store.is_some() {
+            self.went_on(connection, packet_id, |session| Change::Finished { session, packet_id });
+        }
+    }
+
+    #[inline(never)]
+    fn went_on(
+        &mut self,
+        connection: u32,
+        packet_id: PacketId,
+        change: impl FnOnce(SessionKey) -> Change,
+    ) {
         if let Some(slot) = self.connections.get(connection).and_then(|c| c.session) {
             self.forget_waiting(slot, packet_id);
-            self.record_for(slot, |session| Change::Finished { session, packet_id });
+            self.record_for(slot, change);
         }
     }
 
@@ -395,13 +413,15 @@ impl Broker {
     }
 
     /// A message came from the client of a session and was answered for the first time.
+    #[inline]
     pub(in crate::broker) fn record_received(
         &mut self,
         slot: u32,
         qos: PublishQos,
         reason: PubAckReason,
     ) {
-        if let PublishQos::ExactlyOnce { id: packet_id, .. } = qos
+        if self.store.is_some()
+            && let PublishQos::ExactlyOnce { id: packet_id, .. } = qos
             && !reason.is_error()
         {
             self.record_for(slot, |session| Change::Received { session, packet_id });
