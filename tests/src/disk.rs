@@ -173,6 +173,12 @@ impl Wire {
         true
     }
 
+    /// Has this in the store instead of what was committed, for the next [`crash`](Self::crash).
+    pub fn put_stored(&mut self, changes: Vec<Change>) {
+        self.disk.committed = changes;
+        self.disk.commits.clear();
+    }
+
     /// All that was committed, in order.
     pub fn committed(&self) -> &[Change] {
         &self.disk.committed

@@ -71,6 +71,9 @@ pub enum RestoreFault {
     /// A Packet Identifier belongs to no exchange that the change could be about.
     #[error("packet identifier {0} is not in use")]
     UnknownPacketId(PacketId),
+    /// More time has passed than a broker can count.
+    #[error("more than 584 years have passed")]
+    TooLong,
     /// A key is too large for others to follow.
     #[error("a key leaves no room for others")]
     KeyTooLarge,

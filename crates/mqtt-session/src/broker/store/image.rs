@@ -84,13 +84,22 @@ pub(super) struct MessageImage {
     pub(super) holders: usize,
 }
 
+/// The most time that a broker can count: 584 years.
+const LONGEST: Duration = Duration::from_nanos(u64::MAX);
+
 type Applied = Result<(), RestoreFault>;
 
 impl Image {
     /// Makes one more change.
     pub(super) fn apply(&mut self, change: Change) -> Applied {
         match change {
-            Change::Elapsed(time) => self.clock = self.clock.saturating_add(time),
+            Change::Elapsed(time) => {
+                let clock = self.clock.saturating_add(time);
+                if clock > LONGEST {
+                    return Err(RestoreFault::TooLong);
+                }
+                self.clock = clock;
+            }
             Change::SessionBegun { session, client_id, identity, expiry_interval } => {
                 self.begin_session(session, client_id, identity, expiry_interval)?;
             }
