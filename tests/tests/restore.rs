@@ -1,5 +1,7 @@
 //! Changes that no broker made: what is restored from them is a broker or an error, never a panic.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use mqtt_codec::{PacketId, QoS, RetainHandling, SubscriptionId, SubscriptionOptions};
 use mqtt_session::{
     Broker, BrokerConfig, Change, MessageKey, RestoreError, RestoreFault, SessionKey,
