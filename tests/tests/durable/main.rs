@@ -3,6 +3,7 @@
 //! Every commit of these tests also compares the broker that the committed changes make with a
 //! snapshot of the one that made them.
 
+mod every_kind;
 mod failing;
 mod restarting;
 
