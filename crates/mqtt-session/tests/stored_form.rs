@@ -3,6 +3,8 @@
 //! The snapshot shows every kind of change. When it changes, what was stored before means something
 //! else or cannot be read: [`STORE_FORMAT`] has to be raised.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::time::Duration;
 
 use mqtt_codec::{PacketId, QoS, RetainHandling, SubscriptionId, SubscriptionOptions};
