@@ -20,7 +20,7 @@ fn allow_all(wire: &mut Wire) {
 fn kinds(wire: &Wire) -> impl Iterator<Item = String> {
     wire.committed().iter().map(|change| {
         let text = format!("{change:?}");
-        text.split([' ', '(']).next().unwrap().to_owned()
+        text.chars().take_while(|character| character.is_alphabetic()).collect()
     })
 }
 
