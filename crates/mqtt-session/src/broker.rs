@@ -86,6 +86,12 @@ use crate::{Deadline, Time};
 /// once the buffer has room; nothing is handed out unasked. Polling a connection that has nothing
 /// to send is harmless.
 ///
+/// With [`BrokerConfig::durable`] the driver also takes every batch from
+/// [`poll_store`](Self::poll_store), before and after it sends, and answers each with
+/// [`handle_committed`](Self::handle_committed) or
+/// [`handle_commit_failed`](Self::handle_commit_failed), at once or later: what depends on the
+/// batch is ready to be sent after that.
+///
 /// `now` never goes backwards: an earlier one counts as the latest that was seen.
 ///
 /// ```
@@ -278,7 +284,9 @@ impl Broker {
     /// Ends every connection with DISCONNECT 0x8B (Server shutting down) and takes no new ones.
     ///
     /// The driver goes on draining until every connection has had its
-    /// [`BrokerEvent::Closed`].
+    /// [`BrokerEvent::Closed`]. With [`BrokerConfig::durable`] it commits what is out first:
+    /// acknowledgements that wait for a commit when their connection ends are not sent, and their
+    /// clients will publish again.
     pub fn shutdown(&mut self, now: Time) {
         self.advance(now);
         self.is_shutting_down = true;

@@ -128,6 +128,8 @@ fn a_connect_is_refused_and_leaves_nothing() {
     wire.fail_commit(StoreError::Failed);
     let refusal = wire.receive(client);
     assert_eq!(refusal, ["CONNACK 83 Implementation specific error", "closed"]);
+    let statistics = wire.broker().statistics();
+    assert_eq!((statistics.connects_accepted, statistics.connects_refused), (1, 1));
     wire.advance_secs(1);
     wire.commit_all();
     wire.advance_secs(100);

@@ -190,7 +190,6 @@ impl Broker {
             self.close(slot, super::CloseCause::Refused(ConnectReason::PacketTooLarge));
             return;
         }
-        self.statistics.connects_accepted += 1;
         let will = request.will.take();
         self.store_will(session_slot, will);
         if let Some(key) = self.connections.key(slot) {

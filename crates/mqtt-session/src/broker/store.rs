@@ -91,7 +91,7 @@ pub(super) struct Store {
     /// Sessions with QoS 2 messages that wait, by the batch that they wait for.
     waiting: VecDeque<(u64, Key)>,
     /// Connections whose input waits.
-    paused: Vec<Key>,
+    paused: VecDeque<Key>,
     /// Spare lists of answers.
     #[expect(clippy::vec_box, reason = "they move to `held` and back as they are")]
     spare: Vec<Box<Held>>,
@@ -131,7 +131,7 @@ impl Store {
             held: Vec::new(),
             holding: VecDeque::new(),
             waiting: VecDeque::new(),
-            paused: Vec::new(),
+            paused: VecDeque::new(),
             spare: Vec::new(),
         }
     }

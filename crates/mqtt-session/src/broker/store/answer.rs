@@ -85,7 +85,7 @@ impl Broker {
         if is_connack {
             // [MQTT-3.1.4-6]: if it is refused after all, nothing behind the CONNECT is handled.
             connection.paused.for_store = true;
-            store.paused.push(key);
+            store.paused.push_back(key);
         }
         if is_counted && let Some(flow) = self.flow_of(slot) {
             // [MQTT-3.3.4-7]: what is not answered yet counts.
@@ -122,13 +122,18 @@ impl Broker {
         }
     }
 
-    /// Tells the driver that a client is connected, once its CONNACK leaves.
+    /// Counts an accepted client and tells the driver of it, once the CONNACK leaves.
     pub(in crate::broker) fn announce(&mut self, slot: u32, event: BrokerEvent) {
         let held = self.store.as_deref_mut().and_then(|store| store.held_mut(slot));
         match held.filter(|held| held.has_connack()) {
             Some(held) => held.connected = Some(event),
-            None => self.events.push_back(event),
+            None => self.note_connected(event),
         }
+    }
+
+    fn note_connected(&mut self, event: BrokerEvent) {
+        self.statistics.connects_accepted += 1;
+        self.events.push_back(event);
     }
 
     /// Answers that waited for the last commit leave.
@@ -161,7 +166,9 @@ impl Broker {
         if held.is_empty() {
             store.let_go(slot);
         }
-        self.events.extend(left.connected);
+        if let Some(event) = left.connected {
+            self.note_connected(event);
+        }
         if let Some(flow) = self.flow_of(slot) {
             for _ in 0..left.counted {
                 // [MQTT-4.9.0-1]
@@ -238,7 +245,6 @@ impl Broker {
         let held = self.store.as_deref().and_then(|store| store.held(slot));
         let is_resumed = held.and_then(|held| held.connack()).unwrap_or_default();
         self.forget_held(slot);
-        self.statistics.connects_accepted -= 1;
         self.statistics.refused_for_store += 1;
         if let Some(session_slot) = session_slot {
             // A client that was not let in has no will.

@@ -151,27 +151,29 @@ impl Broker {
         let is_over = store.has_changed && store.uncommitted_bytes() > limit;
         if is_over && !connection.paused.for_store && !connection.is_closing() {
             connection.paused.for_store = true;
-            store.paused.push(key);
+            store.paused.push_back(key);
         }
     }
 
-    /// Input goes on where it waited for the store, as far as there is room again.
+    /// Input goes on where it waited for the store, as long as there is room.
     fn resume_publishers(&mut self) {
         let now = self.now;
         let limit = self.config.limits.uncommitted_bytes;
-        let Some(store) = self.store.as_deref_mut() else { return };
-        let paused = core::mem::take(&mut store.paused);
-        for key in paused {
+        let waiting = self.store.as_ref().map_or(0, |store| store.paused.len());
+        for _ in 0..waiting {
+            let Some(store) = self.store.as_deref_mut() else { return };
+            if store.uncommitted_bytes() > limit {
+                return;
+            }
+            let Some(key) = store.paused.pop_front() else { return };
             if !self.connections.is_current(key) {
                 continue;
             }
-            let Some(store) = self.store.as_deref_mut() else { return };
-            let Some(connection) = self.connections.get_mut(key.slot) else { continue };
-            let awaits_connack = store.held(key.slot).is_some_and(|held| held.has_connack());
-            if awaits_connack || store.uncommitted_bytes() > limit {
-                store.paused.push(key);
+            if store.held(key.slot).is_some_and(|held| held.has_connack()) {
+                store.paused.push_back(key);
                 continue;
             }
+            let Some(connection) = self.connections.get_mut(key.slot) else { continue };
             // Nothing was read meanwhile, so the client's silence begins now.
             connection.last_packet = now;
             self.work = 0;
