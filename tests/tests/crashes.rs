@@ -18,26 +18,39 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use mqtt_codec::{Frame, Packet, PublishQos};
 use mqtt_session::StoreError;
 use mqtt_tests::scripted::{
-    connect, disconnect, puback, pubcomp, publish, pubrec, pubrel, subscribe, will,
+    connect, disconnect, puback, pubcomp, publish, pubrec, pubrel, subscribe, unsubscribe, will,
 };
 use mqtt_tests::{Peer, Wire};
 use proptest::prelude::*;
 
 const CLIENTS: usize = 3;
 
+/// Above this are the identifiers of requests whose answers do not matter.
+const REQUESTS: u16 = 1000;
+
 /// What happens next in a script. Clients are named by their numbers.
 #[derive(Clone, Debug)]
 enum Action {
     /// Connects, going on with its session, with or without a will.
     Connect(usize, bool),
+    /// Connects although it is connected, or although it was not told that it is not.
+    TakeOver(usize),
+    /// Connects with Clean Start 1: what was is forgotten on both sides.
+    Clean(usize),
     /// The network connection fails.
     Cut(usize),
     /// DISCONNECT with 0x00.
     Disconnect(usize),
     /// Subscribes to everything at a QoS.
     Subscribe(usize, u8),
+    /// Subscribes to everything in a group, beside its other subscription.
+    Share(usize),
+    /// Unsubscribes from everything.
+    Unsubscribe(usize),
     /// Publishes a message of its own at a QoS, retained or not.
     Publish(usize, u8, bool),
+    /// Publishes a message that expires after so many seconds.
+    Passing(usize, u8, u32),
     /// Handles so many of the packets that have come.
     Handle(usize, usize),
     /// Stops reading, or reads again.
@@ -60,6 +73,12 @@ fn action() -> impl Strategy<Value = Action> {
     let client = 0..CLIENTS;
     prop_oneof![
         3 => (client.clone(), any::<bool>()).prop_map(|(c, will)| Action::Connect(c, will)),
+        1 => client.clone().prop_map(Action::TakeOver),
+        1 => client.clone().prop_map(Action::Clean),
+        1 => client.clone().prop_map(Action::Share),
+        1 => client.clone().prop_map(Action::Unsubscribe),
+        1 => (client.clone(), 0..3_u8, 1..8_u32)
+            .prop_map(|(c, qos, expiry)| Action::Passing(c, qos, expiry)),
         1 => client.clone().prop_map(Action::Cut),
         1 => client.clone().prop_map(Action::Disconnect),
         2 => (client.clone(), 0..3_u8).prop_map(|(c, qos)| Action::Subscribe(c, qos)),
@@ -104,6 +123,8 @@ struct Client {
     name: String,
     peer: Option<Peer>,
     is_connected: bool,
+    /// Whether it asked for a new session and was not told yet that it has one: then it asks again.
+    is_new: bool,
     inbox: VecDeque<Frame>,
     /// Its own exchanges by packet identifier, and the order in which they began.
     outgoing: BTreeMap<u16, Outgoing>,
@@ -114,6 +135,8 @@ struct Client {
     delivered: Vec<(u32, u8)>,
     /// The QoS of its subscription, once SUBACK has come.
     subscribed: Option<u8>,
+    /// How many requests whose answers do not matter.
+    requests: u16,
     /// The SUBSCRIBE that is under way.
     asked: Option<(u16, u8)>,
 }
@@ -138,12 +161,14 @@ impl World {
                 name: format!("client {number}"),
                 peer: None,
                 is_connected: false,
+                is_new: false,
                 inbox: VecDeque::new(),
                 outgoing: BTreeMap::new(),
                 order: VecDeque::new(),
                 recorded: BTreeSet::new(),
                 delivered: Vec::new(),
                 subscribed: None,
+                requests: 0,
                 asked: None,
             })
             .collect();
@@ -183,7 +208,25 @@ impl World {
                     self.wire.send(peer, subscribe(id, "#").qos(qos));
                 }
             }
-            Action::Publish(number, qos, retain) => self.publish(number, qos, retain),
+            Action::TakeOver(number) => {
+                self.lost(number);
+                self.connect(number, false);
+            }
+            Action::Clean(number) => self.connect_anew(number),
+            Action::Share(number) => {
+                let id = self.request_id(number);
+                self.send(number, subscribe(id, "$share/g/#").qos(2));
+            }
+            Action::Unsubscribe(number) => {
+                if self.clients[number].asked.is_none() && self.open(number).is_some() {
+                    self.clients[number].subscribed = None;
+                    self.expect_nothing(number);
+                    let id = self.request_id(number);
+                    self.send(number, unsubscribe(id, &["#", "$share/g/#"]));
+                }
+            }
+            Action::Publish(number, qos, retain) => self.publish(number, qos, retain, None),
+            Action::Passing(number, qos, expiry) => self.publish(number, qos, false, Some(expiry)),
             Action::Handle(number, count) => {
                 for _ in 0..count {
                     self.handle(number);
@@ -247,8 +290,43 @@ impl World {
         }
     }
 
+    /// An identifier for a request whose answer does not matter.
+    fn request_id(&mut self, number: usize) -> u16 {
+        self.clients[number].requests += 1;
+        REQUESTS + self.clients[number].requests
+    }
+
+    /// Sends something whose answer does not matter.
+    fn send(&mut self, number: usize, packet: impl Into<Vec<u8>>) {
+        if let Some(peer) = self.open(number) {
+            self.wire.send(peer, packet);
+        }
+    }
+
+    /// A client begins a new session.
+    fn connect_anew(&mut self, number: usize) {
+        self.lost(number);
+        let client = &mut self.clients[number];
+        client.outgoing.clear();
+        client.order.clear();
+        client.recorded.clear();
+        client.subscribed = None;
+        for message in &mut self.published {
+            message.subscribers.remove(&number);
+        }
+        let name = self.clients[number].name.clone();
+        let peer = self.wire.open(&name);
+        self.clients[number].peer = Some(peer);
+        self.clients[number].is_new = true;
+        self.wire.send(peer, connect(&name).expiry(3600).receive_maximum(3));
+    }
+
     fn connect(&mut self, number: usize, has_will: bool) {
         if self.live(number).is_some() {
+            return;
+        }
+        if self.clients[number].is_new {
+            self.connect_anew(number);
             return;
         }
         self.lost(number);
@@ -270,13 +348,15 @@ impl World {
         (1..).find(is_free).unwrap()
     }
 
-    fn publish(&mut self, number: usize, qos: u8, retain: bool) {
+    fn publish(&mut self, number: usize, qos: u8, retain: bool, expiry: Option<u32>) {
         let Some(peer) = self.open(number) else { return };
         if self.clients[number].outgoing.len() >= 20 {
             return;
         }
         let message = u32::try_from(self.published.len()).unwrap();
+        // One that expires may be gone before anybody gets it.
         let subscribers = (0..CLIENTS)
+            .filter(|_| expiry.is_none())
             .filter_map(|other| Some((other, self.clients[other].subscribed?)))
             .collect();
         let publisher = number;
@@ -285,6 +365,9 @@ impl World {
         let mut script = publish(&topic, message.to_be_bytes());
         if retain {
             script = script.retain();
+        }
+        if let Some(seconds) = expiry {
+            script = script.expiry(seconds);
         }
         let id = if qos == 0 { 0 } else { self.draw_id(number) };
         if qos > 0 {
@@ -322,8 +405,10 @@ impl World {
             }
             Packet::ConnAck(ack) => {
                 client.is_connected = true;
+                client.is_new = false;
                 self.resend(number, ack.session_present)
             }
+            Packet::SubAck(ack) if ack.packet_id.get() >= REQUESTS => Vec::new(),
             Packet::SubAck(ack) => {
                 let (id, qos) = client.asked.take().expect("a SUBSCRIBE is under way");
                 assert_eq!(id, ack.packet_id.get());

@@ -36,6 +36,28 @@ fn a_publish_is_refused_and_its_identifier_means_a_new_message() {
     );
 }
 
+/// Proves: [MQTT-4.3.3-9]
+#[test]
+fn a_refused_message_comes_once_although_its_subscriber_came_back_meanwhile() {
+    let (mut wire, subscriber) = with_subscriber("a", 2);
+    let publisher = wire.connect(connect("publisher").expiry(3600));
+    wire.hold_commits();
+    wire.send(publisher, subscribe(9, "other"));
+    wire.send(publisher, publish("a", "x").qos2(1));
+    wire.cut(subscriber);
+    let subscriber = wire.open("subscriber");
+    wire.send(subscriber, connect("subscriber").resume().expiry(3600));
+    wire.commit();
+    wire.fail_commit(StoreError::Failed);
+    let refused = ["SUBACK id=9 [00]", "PUBREC id=1 83 Implementation specific error"];
+    assert_eq!(wire.receive(publisher), refused);
+    wire.send(publisher, publish("a", "x").qos2(1));
+    wire.advance_secs(1);
+    wire.commit_all();
+    let subscriber = resume_slowly(&mut wire, "subscriber");
+    assert_eq!(wire.receive(subscriber), [r#"PUBLISH q2 id=1 "a" "x""#]);
+}
+
 #[test]
 fn the_changes_go_to_the_front_of_the_next_batch_after_a_while() {
     let (mut wire, _) = with_subscriber("a", 1);

@@ -36,8 +36,6 @@ mod ledger;
 mod record;
 mod restore;
 mod snapshot;
-#[cfg(test)]
-mod tests;
 mod waits;
 
 use std::collections::VecDeque;

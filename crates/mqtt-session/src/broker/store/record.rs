@@ -322,15 +322,18 @@ impl Broker {
         let state = self.sessions.get_mut(session.slot);
         let Some(flow) = state.and_then(|state| state.flow.as_deref_mut()) else { return };
         let is_it = |delivery: &Delivery| delivery.order == order && !delivery.is_replayed;
-        let is_unsent = |id: &PacketId| flow.outgoing.item(*id).is_some_and(is_it);
-        if let Some(id) = flow.waits.as_ref().and_then(|waits| waits.ids().find(is_unsent)) {
+        // What was queued with the batch that failed has not been sent, not even if it has its
+        // Packet Identifier and waits on a connection that came later.
+        let begun = flow.outgoing.exchanges().find(|(_, _, _, delivery)| is_it(delivery));
+        if let Some((id, ..)) = begun {
             if let Recorded::Refused(Delivery { message: Some(message), .. }) =
                 flow.outgoing.on_pubrec(id, true)
             {
                 self.messages.release(message);
+                self.forget_waiting(session.slot, id);
+                let packet_id = id;
+                self.record_for(session.slot, |session| Change::Finished { session, packet_id });
             }
-            self.forget_waiting(session.slot, id);
-            self.record_for(session.slot, |session| Change::Finished { session, packet_id: id });
             return;
         }
         let queued = flow.undecided.take_if(|delivery| is_it(delivery)).or_else(|| {

@@ -316,8 +316,13 @@ impl Broker {
         for packet_id in received {
             flow.incoming.restore(packet_id);
         }
+        let open = (0..).zip(open).map(|(number, (packet_id, exchange, order, mut delivery))| {
+            delivery.order = number;
+            (packet_id, exchange, order, delivery)
+        });
         // Packet Identifiers are keys of the image: none is refused as in use.
         let refused = flow.outgoing.restore(open);
+        flow.next_order = u32::from(flow.outgoing.open());
         flow.queued_bytes = bytes;
         for mut delivery in queue {
             delivery.order = flow.next_order;

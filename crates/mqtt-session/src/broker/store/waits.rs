@@ -33,11 +33,6 @@ impl Waits {
         self.sendable > 0
     }
 
-    /// All of them.
-    pub(super) fn ids(&self) -> impl Iterator<Item = PacketId> {
-        self.queue.iter().map(|&(packet_id, _)| packet_id)
-    }
-
     /// The next one that waits no longer.
     pub(in crate::broker) fn peek(&self) -> Option<PacketId> {
         let (packet_id, _) = self.queue.front().filter(|_| self.sendable > 0)?;

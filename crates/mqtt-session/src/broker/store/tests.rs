@@ -1,1 +1,0 @@
-//! What leaves when, what is stored, and what a restart finds.
