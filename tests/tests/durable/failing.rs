@@ -59,6 +59,25 @@ fn a_refused_message_comes_once_although_its_subscriber_came_back_meanwhile() {
 }
 
 #[test]
+fn what_was_under_way_before_a_restart_is_not_withdrawn() {
+    let (mut wire, subscriber) = with_subscriber("a", 2);
+    let publisher = wire.connect(connect("publisher").expiry(3600));
+    wire.send(publisher, publish("a", "before").qos2(1));
+    assert_eq!(wire.receive(subscriber).len(), 1);
+    wire.crash();
+    let subscriber = resume(&mut wire, "subscriber");
+    assert_eq!(wire.receive(subscriber), [r#"PUBLISH q2 id=1 dup "a" "before""#]);
+    let publisher = resume(&mut wire, "publisher");
+    wire.hold_commits();
+    wire.send(publisher, publish("a", "refused").qos2(2));
+    wire.fail_commit(StoreError::Failed);
+    wire.send(subscriber, pubrec(1));
+    wire.advance_secs(1);
+    wire.commit_all();
+    assert_eq!(wire.receive(subscriber), ["PUBREL id=1"]);
+}
+
+#[test]
 fn the_changes_go_to_the_front_of_the_next_batch_after_a_while() {
     let (mut wire, _) = with_subscriber("a", 1);
     let client = wire.connect(connect("client").expiry(3600));

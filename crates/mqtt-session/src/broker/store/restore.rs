@@ -316,13 +316,10 @@ impl Broker {
         for packet_id in received {
             flow.incoming.restore(packet_id);
         }
-        let open = (0..).zip(open).map(|(number, (packet_id, exchange, order, mut delivery))| {
-            delivery.order = number;
-            (packet_id, exchange, order, delivery)
-        });
         // Packet Identifiers are keys of the image: none is refused as in use.
         let refused = flow.outgoing.restore(open);
-        flow.next_order = u32::from(flow.outgoing.open());
+        // What is under way stands before all that is queued from now on.
+        flow.next_order = 1;
         flow.queued_bytes = bytes;
         for mut delivery in queue {
             delivery.order = flow.next_order;
