@@ -19,10 +19,12 @@ pub use broker::{
     StoreBatch, StoreError, StoredMessage, SubscribeRequest,
 };
 pub use client::{
-    Acknowledgement, AuthenticateError, AuthenticationData, Client, ClientCloseCause, ClientConfig,
-    ClientEvent, ClientStatistics, ConfigError, Delivery, DisconnectError, DisconnectOptions,
-    Matches, Message, Negotiated, Publication, PublishError, PublishId, PublishOutcome,
-    ServerLimit, SessionPolicy, SubscribeError, SubscriptionKey, Unsent, Violation, Will,
+    Acknowledgement, Attempt, AuthenticateError, AuthenticationData, Backoff, Client,
+    ClientCloseCause, ClientConfig, ClientEvent, ClientStatistics, ConfigError, Delivery,
+    DialFault, DisconnectError, DisconnectOptions, EndReason, Jitter, Matches, Message, Negotiated,
+    Outage, Publication, PublishError, PublishId, PublishOutcome, Reconnect, ServerLimit,
+    ServerReference, SessionPolicy, SubscribeError, SubscriptionKey, Target, Unsent, Violation,
+    Will,
 };
 pub use index::{FilterId, SubscriptionIndex};
 pub use time::{Deadline, Time, Timer};

@@ -100,7 +100,11 @@ pub enum Timer {
     KeepAlive,
     /// The server must have answered by then.
     Silence,
-    /// A connection attempt must have succeeded by then.
+    /// The client's next attempt to connect is due.
+    Reconnect,
+    /// The transport that the client asked for must stand by then.
+    Dial,
+    /// The server must have answered the client's CONNECT by then.
     Connect,
     /// A message that waits in the client expires.
     MessageExpiry,

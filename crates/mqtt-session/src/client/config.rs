@@ -7,6 +7,8 @@ use core::time::Duration;
 use bytes::Bytes;
 use mqtt_codec::{PropertyBuf, QoS};
 
+use super::policy::Policy;
+
 /// The largest packet that is accepted from a server that was told no Maximum Packet Size.
 pub(super) const UNANNOUNCED_PACKET_SIZE: u32 = 16 * 1024 * 1024;
 
@@ -43,6 +45,7 @@ pub struct ClientConfig {
     pub(super) max_outgoing_messages: usize,
     pub(super) max_outgoing_bytes: usize,
     pub(super) max_filters: usize,
+    pub(super) policy: Policy,
 }
 
 /// User name and password of a CONNECT.
@@ -100,6 +103,7 @@ impl ClientConfig {
             max_outgoing_messages: 1024,
             max_outgoing_bytes: 16 * 1024 * 1024,
             max_filters: 65_536,
+            policy: Policy::default(),
         }
     }
 
@@ -210,7 +214,8 @@ impl ClientConfig {
         self
     }
 
-    /// How long the server may take to answer CONNECT, or an AUTH before CONNACK; 10 seconds by default.
+    /// How long a transport may take to stand, and then how long the server may take to answer
+    /// CONNECT, or an AUTH before CONNACK; 10 seconds by default.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;

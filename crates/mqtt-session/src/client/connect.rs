@@ -18,9 +18,17 @@ use crate::exchange::{IncomingAliases, OutgoingAliases};
 
 impl Client {
     /// A network connection to the server stands: CONNECT is the first thing to be sent on it
-    /// [MQTT-3.1.0-1]. An earlier connection that was not reported as ended counts as lost.
+    /// [MQTT-3.1.0-1].
+    ///
+    /// A client that was [started](Self::start) takes this as the answer to
+    /// [`ClientEvent::Dial`], and ignores a connection that it did not ask for, or not any more.
+    /// To one that was not this may be said at any time; an earlier connection that was not
+    /// reported as ended then counts as lost.
     pub fn handle_connected(&mut self, now: Time) {
         let now = self.advance(now);
+        if !self.takes_transport() {
+            return;
+        }
         self.connection_ended(ClientCloseCause::Lost);
         self.tail.reset();
         let clean_start = match self.config.session.first {
@@ -67,6 +75,7 @@ impl Client {
         let negotiated = Negotiated::new(&self.config, &self.session.client_id, connack);
         self.session.client_id = negotiated.client_id.clone();
         self.session.is_held = true;
+        self.reconnecting.accepted(now);
         self.session.exchanges.start_connection(negotiated.receive_maximum);
         self.session.incoming.start_connection(self.config.receive_maximum.get());
         self.events.push_back(ClientEvent::Connected(Box::new(negotiated.clone())));

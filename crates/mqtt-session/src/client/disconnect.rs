@@ -90,7 +90,8 @@ impl Client {
     /// when the time given for that is over, DISCONNECT is sent and the connection ends. Messages
     /// that could be sent at once are sent before it in any case.
     ///
-    /// While the connection is still being made it is given up without a word.
+    /// While the connection is still being made it is given up without a word. No other one
+    /// follows: a client that was [started](Self::start) ends.
     ///
     /// # Errors
     ///
@@ -109,7 +110,14 @@ impl Client {
         if expiry.is_some_and(|seconds| seconds > 0) && self.config.session.expiry == 0 {
             return Err(DisconnectError::SessionExpiry);
         }
+        self.reconnecting.leave();
         match &mut self.link {
+            Link::Idle if self.reconnecting.is_dialling() => {
+                self.give_up();
+                Ok(())
+            }
+            // It ends for another reason, and now no other follows.
+            Link::Closing(_) if self.reconnecting.is_managed() => Ok(()),
             Link::Idle | Link::Closing(_) => Err(DisconnectError::NotConnected),
             Link::Connecting(_) => {
                 self.connection_ended(ClientCloseCause::Disconnected);
@@ -130,7 +138,7 @@ impl Client {
     pub fn handle_timeout(&mut self, now: Time) {
         let now = self.advance(now);
         match &mut self.link {
-            Link::Idle => {}
+            Link::Idle => self.dial_timeout(now),
             Link::Connecting(connecting) => {
                 if connecting.deadline <= now {
                     self.connection_ended(ClientCloseCause::ConnectTimeout);
@@ -161,7 +169,7 @@ impl Client {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Deadline> {
         match &self.link {
-            Link::Idle => None,
+            Link::Idle => self.reconnecting.deadline(),
             Link::Connecting(connecting) => {
                 Some(Deadline { at: connecting.deadline, timer: Timer::Connect })
             }

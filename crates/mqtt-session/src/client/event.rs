@@ -8,7 +8,10 @@ use super::error::{ClientCloseCause, ServerLimit};
 use super::message::Message;
 use super::negotiated::Negotiated;
 use super::outbox::PublishId;
+use super::reconnect::{Attempt, EndReason};
+use super::retry::Outage;
 use super::subscriptions::{Matches, SubscriptionKey};
+use crate::Time;
 
 /// What has happened, from [`Client::poll_event`](super::Client::poll_event).
 #[derive(Debug)]
@@ -86,7 +89,33 @@ pub enum ClientEvent {
     /// [`Client::handle_connected`](super::Client::handle_connected). What
     /// [`Client::poll_transmit`](super::Client::poll_transmit) handed out before may still be
     /// written, then the transport is to be closed.
+    ///
+    /// After [`Client::start`](super::Client::start) [`Dial`](Self::Dial),
+    /// [`Waiting`](Self::Waiting) or [`Ended`](Self::Ended) follows.
     Closed(Box<ClientCloseCause>),
+    /// A transport is to be opened. What is left of an earlier attempt is to be dropped.
+    ///
+    /// The answer is [`Client::handle_connected`](super::Client::handle_connected), before it
+    /// perhaps [`Client::set_credentials`](super::Client::set_credentials), or
+    /// [`Client::handle_dial_failed`](super::Client::handle_dial_failed). None in time counts as
+    /// [`DialFault::TimedOut`](super::DialFault::TimedOut).
+    Dial(Box<Attempt>),
+    /// There is no connection, and the next attempt is made then. What is left of an earlier
+    /// attempt is to be dropped.
+    Waiting {
+        /// When; [`Client::poll_timeout`](super::Client::poll_timeout) knows it too.
+        until: Time,
+        /// Why there is no connection.
+        cause: Box<Outage>,
+    },
+    /// There is no connection, and no attempt is made any more, unless the client is
+    /// [started](super::Client::start) again. What is left of an earlier attempt is to be dropped.
+    Ended {
+        /// Why no attempt is made.
+        reason: EndReason,
+        /// Why there is no connection.
+        cause: Box<Outage>,
+    },
 }
 
 /// How a QoS 1 or QoS 2 message ended.

@@ -13,10 +13,14 @@ mod link;
 mod message;
 mod negotiated;
 mod outbox;
+mod policy;
 mod publication;
 mod ready;
 mod receive;
+mod reconnect;
+mod redirect;
 mod requests;
+mod retry;
 mod session;
 mod statistics;
 mod subscriptions;
@@ -36,12 +40,17 @@ pub use event::{Acknowledgement, ClientEvent, PublishOutcome};
 pub use message::Message;
 pub use negotiated::Negotiated;
 pub use outbox::PublishId;
+pub use policy::{Backoff, Jitter, Reconnect};
 pub use publication::Publication;
+pub use reconnect::{Attempt, EndReason, Target};
+pub use redirect::ServerReference;
+pub use retry::{DialFault, Outage};
 pub use statistics::ClientStatistics;
 pub use subscriptions::{Matches, SubscriptionKey};
 
 use self::input::Tail;
 use self::link::{Closing, Link};
+use self::reconnect::Reconnecting;
 use self::session::Session;
 use crate::Time;
 use crate::entropy::Entropy;
@@ -59,10 +68,10 @@ const EVENTS_HIGH: usize = 16 * 1024;
 /// time. Its methods are of four kinds:
 ///
 /// - `handle_*`: what happened ([`handle_connected`](Self::handle_connected),
-///   [`handle_input`](Self::handle_input), [`handle_eof`](Self::handle_eof),
-///   [`handle_timeout`](Self::handle_timeout)). They cannot fail: what the server does wrong is
+///   [`handle_dial_failed`](Self::handle_dial_failed), [`handle_input`](Self::handle_input),
+///   [`handle_eof`](Self::handle_eof), [`handle_timeout`](Self::handle_timeout)). They cannot fail: what the server does wrong is
 ///   answered with DISCONNECT and told by [`ClientEvent::Closed`].
-/// - commands: what the application wants ([`publish`](Self::publish),
+/// - commands: what the application wants ([`start`](Self::start), [`publish`](Self::publish),
 ///   [`subscribe`](Self::subscribe), [`unsubscribe`](Self::unsubscribe),
 ///   [`acknowledge`](Self::acknowledge), [`disconnect`](Self::disconnect)). They fail only for the
 ///   caller's own mistake, and then nothing has changed.
@@ -125,6 +134,7 @@ pub struct Client {
     now: Time,
     session: Session,
     link: Link,
+    reconnecting: Reconnecting,
     tail: Tail,
     events: VecDeque<ClientEvent>,
     statistics: ClientStatistics,
@@ -139,8 +149,10 @@ impl Client {
     /// [`ConfigError`] if no CONNECT can be made from the configuration.
     pub fn new(config: ClientConfig, seed: [u8; 32]) -> Result<Self, ConfigError> {
         connect::check(&config)?;
+        let entropy = Entropy::new(seed);
         Ok(Self {
-            session: Session::new(&config, Entropy::new(seed).hash_key()),
+            session: Session::new(&config, entropy.hash_key()),
+            reconnecting: Reconnecting::new(entropy),
             config,
             now: Time::ZERO,
             link: Link::Idle,
@@ -253,7 +265,7 @@ impl Client {
             }
             Link::Connecting(_) | Link::Open(_) => cause,
         };
-        self.events.push_back(ClientEvent::Closed(Box::new(cause)));
+        self.closed(cause);
     }
 
     /// Parts what ends with the connection from what outlives it.

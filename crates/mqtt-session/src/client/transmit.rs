@@ -115,7 +115,7 @@ impl Client {
         {
             // [MQTT-3.14.4-1] [MQTT-3.14.4-2]
             out.append(|bytes| bytes.extend_from_slice(&closing.last));
-            self.events.push_back(ClientEvent::Closed(Box::new(closing.cause)));
+            self.closed(closing.cause);
         }
     }
 

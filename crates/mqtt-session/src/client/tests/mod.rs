@@ -2,11 +2,15 @@
 
 mod authenticate;
 mod connect;
+mod connection;
 mod keep_alive;
 mod leave;
 mod publish;
 mod receive;
+mod reconnect;
+mod redirect;
 mod resume;
+mod retry;
 mod subscribe;
 mod transitions;
 mod violations;
@@ -313,5 +317,10 @@ fn told(event: &ClientEvent) -> String {
         ClientEvent::Challenged { data, .. } => format!("challenged {:?}", data.as_bytes()),
         ClientEvent::Authenticated { data, .. } => format!("authenticated {:?}", data.as_bytes()),
         ClientEvent::Closed(cause) => format!("closed: {cause}"),
+        ClientEvent::Dial(attempt) => format!("dial {} {}", attempt.number, attempt.target),
+        ClientEvent::Waiting { until, cause } => {
+            format!("waiting until {}: {cause}", until.as_nanos() / 1_000_000)
+        }
+        ClientEvent::Ended { reason, cause } => format!("ended {reason:?}: {cause}"),
     }
 }
