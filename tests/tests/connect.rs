@@ -134,7 +134,7 @@ fn another_protocol_or_version_is_refused() {
         let (peer, lines) = first(&mut wire, with_level(name, level));
         assert_eq!(lines, ["closed"], "level {level}");
         assert_eq!(wire.bytes(peer), hex("20 02 00 01"));
-        assert_eq!(wire.broker().statistics().connects_refused, 1);
+        assert_eq!(wire.broker().statistics().connects_refused.total(), 1);
     }
 }
 

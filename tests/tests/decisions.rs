@@ -109,7 +109,7 @@ fn a_denied_message_goes_nowhere_and_its_publisher_is_told_why() {
     answer(&mut wire, request, PubAckReason::Success);
     assert_eq!(wire.receive(a), ["PUBREC id=2"]);
     assert_eq!(wire.receive(reader), [r#"PUBLISH q0 "t" "3""#]);
-    assert_eq!(wire.broker().statistics().publishes_refused, 2);
+    assert_eq!(wire.broker().statistics().publishes_refused.total(), 2);
 }
 
 /// Proves: [MQTT-3.1.2-29]

@@ -12,6 +12,7 @@
 use std::alloc::System;
 
 use bytes::Buf;
+use mqtt_codec::DisconnectReason::ReceiveMaximumExceeded;
 use mqtt_session::{Broker, BrokerConfig, BrokerEvent, ConnectionId, PeerInfo, Time, TransmitBuf};
 use mqtt_tests::scripted::{
     connect, disconnect, hex, puback, publish, subscribe, unsubscribe, will,
@@ -37,7 +38,7 @@ fn the_broker_holds_what_it_must_and_nothing_more() {
     what_clients_leave_is_gone_when_their_sessions_are_over();
     subscribing_to_ever_new_filters_does_not_fill_memory();
     topic_aliases_are_bounded_by_their_number_and_by_the_length_of_a_topic();
-    identifiers_that_are_never_released_cost_bits();
+    c16_identifiers_that_are_never_released_cost_bits_and_have_a_bound();
     a_large_message_to_many_clients_is_there_once();
     a_queue_that_was_full_gives_its_memory_back();
     depth_costs_no_stack();
@@ -230,15 +231,15 @@ fn topic_aliases_are_bounded_by_their_number_and_by_the_length_of_a_topic() {
         }
     }
     assert!(held() - before < 16 * 1024 + 4096, "{} bytes", held() - before);
-    assert_eq!(bare.broker.statistics().publishes_refused, 48);
+    assert_eq!(bare.broker.statistics().publishes_refused.total(), 48);
     // An alias of a topic that is not accepted is known all the same.
     bare.send(a, publish("", "x").qos1(2).alias(3));
-    assert_eq!(bare.broker.statistics().publishes_refused, 49);
+    assert_eq!(bare.broker.statistics().publishes_refused.total(), 49);
     assert_eq!(bare.broker.gauges().connections, 1);
 }
 
-fn identifiers_that_are_never_released_cost_bits() {
-    let mut bare = Bare::new(|_| {});
+fn c16_identifiers_that_are_never_released_cost_bits_and_have_a_bound() {
+    let mut bare = Bare::new(|config| config.limits.take_overs = u32::MAX);
     let first = bare.connect(connect("a").expiry(1000));
     let mut latest = first;
     let before = held();
@@ -250,8 +251,10 @@ fn identifiers_that_are_never_released_cost_bits() {
         }
         latest = bare.connect(connect("a").resume().expiry(1000));
     }
-    // 65,535 identifiers are bits in pages.
-    assert!(held() - before < 64 * 1024, "{} bytes", held() - before);
+    // Identifiers are bits in pages, and twice the Receive Maximum is the most there is.
+    assert!(held() - before < 4 * 1024, "{} bytes", held() - before);
+    let over = bare.broker.statistics().closed.by_broker.of(ReceiveMaximumExceeded);
+    assert!(over > 500, "{over} connections went over the bound");
     assert_eq!(bare.broker.gauges().messages, 0);
 }
 

@@ -236,7 +236,7 @@ fn what_is_taken_over_ends_as_the_end_of_its_connection_would_end_it() {
 
 #[test]
 fn a_storm_of_take_overs_leaves_one_session_and_nothing_else() {
-    let mut wire = Wire::new();
+    let mut wire = Wire::configured(|config| config.limits.take_overs = 200);
     let publisher = wire.connect(connect("publisher"));
     let mut latest = wire.connect(connect("a").expiry(100));
     wire.send(latest, subscribe(1, "t").qos(2));

@@ -15,6 +15,7 @@ mod failures;
 mod input;
 mod messages;
 mod publish;
+mod rates;
 mod read;
 mod replay;
 mod request;
@@ -27,7 +28,7 @@ mod store;
 mod subscribe;
 mod timers;
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 use std::collections::{BTreeMap, VecDeque};
 
 use hashbrown::HashTable;
@@ -39,7 +40,9 @@ pub use request::{
     AuthenticateAnswer, AuthenticateRequest, ConnectAnswer, ConnectGrant, ConnectRefusal,
     ConnectRequest, PublishAnswer, PublishRequest, ReadRequest, SubscribeRequest,
 };
-pub use statistics::{Dropped, Gauges, Statistics};
+pub use statistics::{
+    Closed, Counts, Dropped, Gauges, HeldBack, SessionStatistics, Statistics, Traffic, Volume,
+};
 pub use store::{
     Change, CommitToken, MessageKey, RestoreError, RestoreFault, STORE_FORMAT, SessionKey,
     StoreBatch, StoreError, StoredMessage,
@@ -126,9 +129,11 @@ pub struct Broker {
     now: Time,
     entropy: Entropy,
     connections: Slots<Connection>,
-    /// Open connections by address, loopback addresses left out.
+    /// Open connections by address as [`counted_as`] has it.
     per_address: BTreeMap<IpAddr, usize>,
     sessions: Slots<Session>,
+    /// Sessions with a connection.
+    connected: usize,
     /// The slots of sessions by client identifier.
     by_client_id: HashTable<u32>,
     /// Who subscribes to what: sessions, and groups of shared subscriptions.
@@ -178,6 +183,25 @@ const OWN_BUFFER_FROM: usize = 16 * 1024;
 /// what a call does is bounded however many subscribers there are.
 const WORK_PER_CALL: usize = 16 * 1024;
 
+/// What the connections of an address are counted as; `None` for loopback addresses, which have no
+/// bound.
+///
+/// Who has one IPv6 address has the 2^64 others of its network too, so these count as one. An IPv4
+/// address is the same when a socket of both families gives it as one of IPv6.
+fn counted_as(address: IpAddr) -> Option<IpAddr> {
+    let address = address.to_canonical();
+    match address {
+        _ if address.is_loopback() => None,
+        IpAddr::V4(_) => Some(address),
+        // The whole of a local network has the same prefix.
+        IpAddr::V6(local) if local.is_unicast_link_local() => Some(address),
+        IpAddr::V6(global) => {
+            let network = global.to_bits() & (u128::MAX << 64);
+            Some(IpAddr::V6(Ipv6Addr::from_bits(network)))
+        }
+    }
+}
+
 impl Broker {
     /// A broker without connections or state.
     ///
@@ -193,6 +217,7 @@ impl Broker {
             connections: Slots::default(),
             per_address: BTreeMap::new(),
             sessions: Slots::default(),
+            connected: 0,
             by_client_id: HashTable::new(),
             index: SubscriptionIndex::new(entropy.hash_key()),
             groups: Groups::new(entropy.hash_key()),
@@ -232,7 +257,12 @@ impl Broker {
         let result = self.admit(now, peer);
         match result {
             Ok(_) => self.statistics.connections_opened += 1,
-            Err(_) => self.statistics.connections_refused += 1,
+            Err(error) => {
+                self.statistics.connections_refused += 1;
+                if matches!(error, OpenError::TooManyFromAddress { .. }) {
+                    self.statistics.connections_refused_for_address += 1;
+                }
+            }
         }
         result
     }
@@ -245,9 +275,7 @@ impl Broker {
         if self.connections.len() >= limit {
             return Err(OpenError::TooManyConnections { limit });
         }
-        // An IPv4 address is the same when a socket of both families gives it as one of IPv6.
-        let address = peer.address.map(|address| address.ip().to_canonical());
-        let counted = address.filter(|address| !address.is_loopback());
+        let counted = peer.address.and_then(|address| counted_as(address.ip()));
         let of_address = counted.and_then(|address| self.per_address.get(&address)).copied();
         let limit_of_address = self.config.limits.connections_per_address;
         if counted.is_some() && of_address.unwrap_or_default() >= limit_of_address {
@@ -347,14 +375,24 @@ impl Broker {
         &self.statistics
     }
 
+    /// What was dropped and refused for the session of a client identifier; `None` if there is no
+    /// such session.
+    pub fn session_statistics(&self, client_id: &str) -> Option<SessionStatistics> {
+        let session = self.sessions.get(self.find_session(client_id)?)?;
+        Some(session.losses.as_deref().cloned().unwrap_or_default())
+    }
+
     /// What the broker holds now.
     pub fn gauges(&self) -> Gauges {
         Gauges {
             connections: self.connections.len(),
+            connected: self.connected,
             sessions: self.sessions.len(),
             subscriptions: self.index.len() - self.groups.len() + self.groups.members(),
+            shared_subscriptions: self.groups.members(),
             retained_messages: self.retained.len(),
             retained_bytes: self.retained_bytes,
+            will_bytes: self.will_bytes,
             messages: self.messages.len(),
             message_bytes: self.messages.bytes(),
             uncommitted_changes: self.store.as_ref().map_or(0, |store| store.uncommitted_changes()),

@@ -13,10 +13,11 @@ mod transmit;
 
 pub use broker::{
     AuthenticateAnswer, AuthenticateRequest, Broker, BrokerConfig, BrokerEvent, BrokerLimits,
-    Change, CloseCause, CommitToken, ConnectAnswer, ConnectGrant, ConnectRefusal, ConnectRequest,
-    ConnectionId, Decisions, Dropped, Gauges, MessageKey, OpenError, PeerInfo, PublishAnswer,
-    PublishRequest, ReadRequest, RestoreError, RestoreFault, STORE_FORMAT, SessionKey, Statistics,
-    StoreBatch, StoreError, StoredMessage, SubscribeRequest,
+    Change, CloseCause, Closed, CommitToken, ConnectAnswer, ConnectGrant, ConnectRefusal,
+    ConnectRequest, ConnectionId, Counts, Decisions, Dropped, Gauges, HeldBack, MessageKey,
+    OpenError, PeerInfo, PublishAnswer, PublishRequest, ReadRequest, RestoreError, RestoreFault,
+    STORE_FORMAT, SessionKey, SessionStatistics, Statistics, StoreBatch, StoreError, StoredMessage,
+    SubscribeRequest, Traffic, Volume,
 };
 pub use client::{
     Acknowledgement, Attempt, AuthenticateError, AuthenticationData, Backoff, Client,

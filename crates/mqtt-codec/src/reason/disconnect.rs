@@ -107,3 +107,41 @@ conversions! {
         WildcardSubscriptionsNotSupported => WildcardSubscriptionsNotSupported, "Wildcard Subscriptions not supported";
     }
 }
+
+impl DisconnectReason {
+    /// Whether a client may send this reason. [MQTT-3.14.2-1]
+    ///
+    /// ```
+    /// use mqtt_codec::DisconnectReason;
+    ///
+    /// assert!(DisconnectReason::DisconnectWithWillMessage.is_from_client());
+    /// assert!(!DisconnectReason::SessionTakenOver.is_from_client());
+    /// ```
+    #[must_use]
+    pub const fn is_from_client(self) -> bool {
+        matches!(
+            self,
+            Self::NormalDisconnection
+                | Self::DisconnectWithWillMessage
+                | Self::UnspecifiedError
+                | Self::MalformedPacket
+                | Self::ProtocolError
+                | Self::ImplementationSpecificError
+                | Self::TopicNameInvalid
+                | Self::ReceiveMaximumExceeded
+                | Self::TopicAliasInvalid
+                | Self::PacketTooLarge
+                | Self::MessageRateTooHigh
+                | Self::QuotaExceeded
+                | Self::AdministrativeAction
+                | Self::PayloadFormatInvalid
+        )
+    }
+
+    /// Whether a server may send this reason: each but the one that asks it for something.
+    /// [MQTT-3.14.2-1]
+    #[must_use]
+    pub const fn is_from_server(self) -> bool {
+        !matches!(self, Self::DisconnectWithWillMessage)
+    }
+}

@@ -5,6 +5,7 @@ use mqtt_codec::{Auth, AuthReason, ConnectReason, DisconnectReason, Packet, Prop
 
 use super::connection::Phase;
 use super::input::Handled;
+use super::rates::Rate;
 use super::request::{AuthenticateAnswer, AuthenticateRequest, ConnectRequest, Ticket};
 use super::{Broker, BrokerEvent, CloseCause, ConnectionId};
 use crate::Time;
@@ -16,6 +17,8 @@ pub(super) struct Authentication {
     pub(super) step: Step,
     /// AUTH packets that the client has sent in answer to challenges of this exchange.
     pub(super) round: u32,
+    /// How often the client began one of late.
+    pub(super) begun: Rate,
 }
 
 /// Where an authentication on an open connection stands.
@@ -82,7 +85,9 @@ impl Broker {
     pub(super) fn on_auth(&mut self, slot: u32, auth: &Auth<'_>) -> Handled {
         let ticket = self.draw_ticket();
         let until = self.now + self.config.decisions.timeout;
+        let now = self.now;
         let rounds = self.config.limits.authentication_rounds;
+        let most = self.config.limits.reauthentications;
         let session = self.connections.get(slot).and_then(|connection| connection.session);
         let Some(key) = self.connections.key(slot) else { return Ok(()) };
         // AUTH although the CONNECT named no method, or another one [MQTT-4.12.1-1].
@@ -93,7 +98,12 @@ impl Broker {
             return Err(DisconnectReason::ProtocolError);
         }
         match (&authentication.step, auth.reason) {
-            (Step::None, AuthReason::ReAuthenticate) => authentication.round = 0,
+            (Step::None, AuthReason::ReAuthenticate) => {
+                authentication.round = 0;
+                if !authentication.begun.admit(now, most) {
+                    return Err(DisconnectReason::QuotaExceeded);
+                }
+            }
             (Step::Challenged { .. }, AuthReason::ContinueAuthentication) => {
                 authentication.round += 1;
                 if authentication.round > rounds {

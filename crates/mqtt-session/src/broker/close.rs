@@ -6,6 +6,7 @@ use super::connection::Phase;
 use super::input::Handled;
 use super::replay::Replay;
 use super::session::Session;
+use super::statistics::DropReason;
 use super::timers::TimerKey;
 use super::{Broker, BrokerEvent, CloseCause, ConnectionId};
 
@@ -16,7 +17,11 @@ impl Broker {
         let Some(session_slot) = connection.session else { return Ok(()) };
         let interval = disconnect.properties.session_expiry_interval();
         let is_raised = interval.is_some_and(|interval| interval > 0) && !connection.asked_expiry;
-        if is_raised || disconnect.properties.server_reference().is_some() {
+        // The standard's normative table has no sender for 0x8C: from either it is taken.
+        let is_for_clients = disconnect.reason.is_from_client()
+            || disconnect.reason == DisconnectReason::BadAuthenticationMethod;
+        // [MQTT5-U-3.14.2.2.2-2], and what only a server may say [MQTT-3.14.2-1].
+        if is_raised || !is_for_clients || disconnect.properties.server_reference().is_some() {
             return Err(DisconnectReason::ProtocolError);
         }
         let ceiling = self.config.session_expiry_ceiling;
@@ -78,7 +83,6 @@ impl Broker {
         reason: ConnectReason,
         properties: &PropertyBuf,
     ) {
-        self.statistics.connects_refused += 1;
         let refusal =
             ConnAck { session_present: false, reason, properties: properties.as_properties() };
         self.answer(slot, Packet::ConnAck(refusal));
@@ -94,6 +98,7 @@ impl Broker {
         self.abandon_pending(slot);
         self.forget_held(slot);
         let Some(connection) = self.connections.get_mut(slot) else { return };
+        self.statistics.count_close(cause);
         // [MQTT-3.14.4-1]: after this nothing is queued for the connection.
         connection.phase = Phase::Closing(cause);
         connection.tail = None;
@@ -148,6 +153,7 @@ impl Broker {
         let now = self.now;
         let Some(session) = self.sessions.get_mut(session_slot) else { return };
         session.connection = None;
+        self.connected -= 1;
         if let Some(will) = &mut session.will {
             // [MQTT-3.1.2-8]: after the delay, or when the session ends.
             will.due_at = Some(now.plus_secs(will.delay));
@@ -161,9 +167,12 @@ impl Broker {
             u32::MAX => {}
             seconds => session.ends_at = now.plus_secs(seconds),
         }
-        session.drop_unacknowledged(&mut self.messages);
+        let dropped = session.drop_unacknowledged(&mut self.messages);
         let will_is_due =
             session.will.as_ref().is_some_and(|will| will.due_at.is_some_and(|due| due <= now));
+        for _ in 0..dropped {
+            self.count_drop(session_slot, DropReason::NotConnected);
+        }
         self.record_left(session_slot);
         if will_is_due {
             self.publish_will(session_slot);
@@ -191,6 +200,7 @@ impl Broker {
             let waiting = flow.unacknowledged.drain(..).chain(flow.acknowledged.drain(..));
             for delivery in waiting.chain(flow.undecided.take()).chain(flow.outgoing.clear()) {
                 if let Some(message) = delivery.message {
+                    self.statistics.dropped.count(DropReason::SessionEnded);
                     self.messages.release(message);
                 }
             }
@@ -222,10 +232,11 @@ impl Broker {
 }
 
 impl Session {
-    /// Without a connection QoS 0 messages are not kept.
-    fn drop_unacknowledged(&mut self, messages: &mut super::Messages) {
-        let Some(flow) = &mut self.flow else { return };
+    /// Without a connection QoS 0 messages are not kept. Returns how many were dropped.
+    fn drop_unacknowledged(&mut self, messages: &mut super::Messages) -> usize {
+        let Some(flow) = &mut self.flow else { return 0 };
         let undecided = flow.undecided.take_if(|delivery| delivery.qos == QoS::AtMostOnce);
+        let dropped = flow.unacknowledged.len() + usize::from(undecided.is_some());
         if let Some(message) = undecided.and_then(|delivery| delivery.message) {
             messages.release(message);
         }
@@ -244,5 +255,6 @@ impl Session {
         if idle {
             self.flow = None;
         }
+        dropped
     }
 }

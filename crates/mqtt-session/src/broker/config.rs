@@ -104,7 +104,9 @@ impl Default for Decisions {
 pub struct BrokerLimits {
     /// Open connections. Over it [`Broker::open`](super::Broker::open) refuses. Default: 10,000.
     pub connections: usize,
-    /// Open connections from one address that is not a loopback address. Default: 100.
+    /// Open connections from one address that is not a loopback address; all IPv6 addresses of a
+    /// /64 network count as one. Over it [`Broker::open`](super::Broker::open) refuses.
+    /// Default: 100.
     pub connections_per_address: usize,
     /// Sessions, with and without a connection. Over it: CONNACK 0x97. Default: 10,000.
     pub sessions: usize,
@@ -117,13 +119,20 @@ pub struct BrokerLimits {
     /// minute for who they claim to be. Over it: CONNACK 0x9F without asking anybody.
     /// Default: 10.
     pub authentication_failures: u32,
+    /// Times within a minute that a client authenticates again on an open connection. Over it:
+    /// DISCONNECT 0x97. Default: 10.
+    pub reauthentications: u32,
+    /// Times within a minute that a connection takes a session over from another open connection.
+    /// Over it the newer one is refused: CONNACK 0x9F. Default: 60.
+    pub take_overs: u32,
     /// Bytes of a packet before the CONNECT is accepted. Over it the connection is closed.
     /// Default: 8 KiB.
     pub connect_packet_size: u32,
     /// Bytes of a packet afterwards; CONNACK tells it. Over it: DISCONNECT 0x95. Default: 4 MiB.
     pub packet_size: u32,
     /// QoS 1 and QoS 2 messages that a client may have unanswered; CONNACK tells it. Over it:
-    /// DISCONNECT 0x93. Default: 128.
+    /// DISCONNECT 0x93, and so for QoS 2 messages whose PUBREL did not come, on any connection of
+    /// the session, over twice as many. Default: 128.
     pub receive_maximum: NonZeroU16,
     /// QoS 1 and QoS 2 messages under way to one client, if its Receive Maximum is not lower.
     /// More wait in the session's queue. Default: 128.
@@ -150,6 +159,9 @@ pub struct BrokerLimits {
     pub match_steps: usize,
     /// Filters in one SUBSCRIBE. Those over it get 0x97 in SUBACK. Default: 64.
     pub filters_per_subscribe: usize,
+    /// Filters of one session within a minute for which retained messages are sent, again or for
+    /// the first time. Over it: 0x97 in SUBACK. Default: 1,024.
+    pub replays: u32,
     /// Messages that wait for one session. Over it the newest is dropped and counted.
     /// Default: 1,000.
     pub queued_messages: usize,
@@ -191,6 +203,8 @@ impl Default for BrokerLimits {
             connect_timeout: Duration::from_secs(5),
             authentication_rounds: 10,
             authentication_failures: 10,
+            reauthentications: 10,
+            take_overs: 60,
             connect_packet_size: 8 * 1024,
             packet_size: 4 * 1024 * 1024,
             receive_maximum: non_zero(128),
@@ -203,6 +217,7 @@ impl Default for BrokerLimits {
             subscriptions: 1_024,
             match_steps: 16 * 1024,
             filters_per_subscribe: 64,
+            replays: 1_024,
             queued_messages: 1_000,
             queued_bytes: 8 * 1024 * 1024,
             retained_messages: 100_000,

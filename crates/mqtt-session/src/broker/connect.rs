@@ -7,6 +7,7 @@ use mqtt_codec::{ConnAck, Connect, ConnectReason, DisconnectReason, Packet, Prop
 use super::authenticate::{Authentication, Step};
 use super::connection::{Deciding, Phase};
 use super::messages::{NEVER, NewMessage, Payload};
+use super::rates::Rate;
 use super::request::{WillRequest, told};
 use super::session::{FlowStart, Session, StoredWill};
 use super::{
@@ -125,11 +126,20 @@ impl Broker {
             }
             let size =
                 will.topic.as_str().len() + will.properties.as_bytes().len() + will.payload.len();
-            if self.will_bytes + size > limits.will_bytes {
+            if !self.has_room_for_will(connect.client_id(), size) {
                 return Err(ConnectReason::QuotaExceeded);
             }
         }
         Ok(())
+    }
+
+    /// Whether a will of `size` bytes can be kept, in the place of the one that the session of
+    /// this client may have.
+    fn has_room_for_will(&self, client_id: &str, size: usize) -> bool {
+        let session = self.find_session(client_id).and_then(|slot| self.sessions.get(slot));
+        let replaced =
+            session.and_then(|session| session.will.as_ref()).map_or(0, |will| will.size);
+        self.will_bytes - replaced + size <= self.config.limits.will_bytes
     }
 
     /// Lets a client in [MQTT-3.1.4-5].
@@ -146,10 +156,20 @@ impl Broker {
             self.refuse(slot, ConnectReason::NotAuthorized);
             return;
         }
-        // [MQTT-3.1.4-3]: one connection a client identifier.
-        if let Some(session) = existing {
-            self.take_over(session);
+        // Many may have been decided about at once, with room for one of them.
+        if let Some(will) = &request.will
+            && !self.has_room_for_will(&request.client_id, will.size())
+        {
+            self.refuse(slot, ConnectReason::QuotaExceeded);
+            return;
         }
+        if existing.is_some_and(|session| !self.may_take_over(session)) {
+            self.statistics.take_overs_refused += 1;
+            self.refuse(slot, ConnectReason::ConnectionRateExceeded);
+            return;
+        }
+        // [MQTT-3.1.4-3]: one connection a client identifier.
+        let rate = existing.map(|session| self.take_over(session));
         // [MQTT-3.1.2-4] [MQTT-3.1.4-4]
         if request.clean_start
             && let Some(session) = self.find_session(&request.client_id)
@@ -174,6 +194,11 @@ impl Broker {
                 }
             }
         };
+        if let Some(rate) = rate.filter(|rate| rate.of(self.now) > 0)
+            && let Some(session) = self.sessions.get_mut(session_slot)
+        {
+            session.rates.get_or_insert_default().take_overs = rate;
+        }
         let properties = self.connack_properties(&request, assigned, &grant);
         self.bind(slot, session_slot, &request);
         self.record_connected(session_slot, resumed.is_some());
@@ -200,12 +225,27 @@ impl Broker {
         self.arm_connection(slot);
     }
 
-    /// Ends the connection that a session has [MQTT-3.1.4-3].
-    fn take_over(&mut self, session: u32) {
-        if let Some(connection) = self.sessions.get(session).and_then(|s| s.connection) {
+    /// Whether one more connection may end the one that a session has, if it has one: two clients
+    /// with the same identifier would do nothing else.
+    fn may_take_over(&self, session: u32) -> bool {
+        self.sessions.get(session).is_none_or(|session| {
+            let count = session.rates.as_ref().map_or(0, |rates| rates.take_overs.of(self.now));
+            session.connection.is_none() || count < self.config.limits.take_overs
+        })
+    }
+
+    /// Ends the connection that a session has [MQTT-3.1.4-3]. Returns how often that was done of
+    /// late, which has to outlive the session if this ends it.
+    fn take_over(&mut self, session: u32) -> Rate {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(session) else { return Rate::default() };
+        let mut rate = session.rates.as_ref().map_or_else(Rate::default, |rates| rates.take_overs);
+        if let Some(connection) = session.connection {
+            rate.count(now);
             self.statistics.take_overs += 1;
             self.end(connection, DisconnectReason::SessionTakenOver);
         }
+        rate
     }
 
     pub(super) fn create_session(
@@ -235,8 +275,12 @@ impl Broker {
             connection.send_maximum = send_maximum;
             connection.problem_information = request.problem_information;
             if let Some(method) = request.authentication_method() {
-                connection.asked.get_or_insert_default().authentication =
-                    Some(Authentication { method: method.into(), step: Step::None, round: 0 });
+                connection.asked.get_or_insert_default().authentication = Some(Authentication {
+                    method: method.into(),
+                    step: Step::None,
+                    round: 0,
+                    begun: Rate::default(),
+                });
             }
             connection.asked_expiry = request.session_expiry_interval > 0;
             let aliases = OutgoingAliases::new(
@@ -249,6 +293,7 @@ impl Broker {
         }
         if let Some(session) = self.sessions.get_mut(session_slot) {
             session.connection = Some(slot);
+            self.connected += 1;
             session.ends_at = NEVER;
             session.expiry_interval =
                 request.session_expiry_interval.min(self.config.session_expiry_ceiling);

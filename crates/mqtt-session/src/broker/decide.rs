@@ -199,8 +199,8 @@ impl Broker {
         let (reason, properties) = match answer {
             PublishAnswer::Allow => (self.deliver(message, session), PropertyBuf::new()),
             PublishAnswer::Deny { reason, properties } => {
-                self.statistics.publishes_refused += 1;
                 let reason = if reason.is_error() { reason } else { PubAckReason::NotAuthorized };
+                self.count_refusal(session, reason);
                 (reason, told(&properties, false))
             }
         };
@@ -271,12 +271,12 @@ impl Broker {
         let AskedWill { message, timer, publisher, .. } = asked;
         self.deadlines.cancel(timer, TimerKey::Will(ticket));
         self.record_will_answered(message);
+        let publisher = publisher.filter(|&key| self.sessions.is_current(key)).map(|key| key.slot);
         if allowed {
             self.statistics.wills_published += 1;
-            let publisher = publisher.filter(|&key| self.sessions.is_current(key));
-            self.deliver(message, publisher.map(|key| key.slot));
+            self.deliver(message, publisher);
         } else {
-            self.statistics.publishes_refused += 1;
+            self.count_refusal(publisher, PubAckReason::NotAuthorized);
         }
         self.messages.release(message);
     }

@@ -76,7 +76,7 @@ impl Broker {
         };
         let mut ledger = Ledger::new(self.store.as_deref_mut(), key);
         let Some(session) = sessions.get_mut(key.slot) else { return false };
-        let Session { flow, permissions, client_id, identity, dropped, .. } = session;
+        let Session { flow, permissions, client_id, identity, losses, .. } = session;
         let Some(flow) = flow.as_deref_mut().filter(|flow| flow.can_transmit()) else {
             return false;
         };
@@ -111,13 +111,13 @@ impl Broker {
                 }
                 match transmit_again(now, connection, flow, messages, access, &mut ledger, out) {
                     Some(Sent::Packet | Sent::Later) => continue,
-                    Some(Sent::Message) => {
-                        statistics.publishes_sent += 1;
+                    Some(Sent::Message(qos, payload)) => {
+                        statistics.sent.count(qos, payload);
                         continue;
                     }
                     Some(Sent::Dropped(reason)) => {
                         statistics.dropped.count(reason);
-                        *dropped += 1;
+                        losses.get_or_insert_default().dropped.count(reason);
                         continue;
                     }
                     None => {}
@@ -159,11 +159,11 @@ impl Broker {
                 }
             };
             match sent {
-                Ok(Sent::Message) => statistics.publishes_sent += 1,
+                Ok(Sent::Message(qos, payload)) => statistics.sent.count(qos, payload),
                 Ok(Sent::Packet | Sent::Later | Sent::Dropped(_)) => {}
                 Err(reason) => {
                     statistics.dropped.count(reason);
-                    *dropped += 1;
+                    losses.get_or_insert_default().dropped.count(reason);
                 }
             }
         }
@@ -194,7 +194,8 @@ const SPARE_ANSWERS_BYTES: usize = 4096;
 
 enum Sent {
     Packet,
-    Message,
+    /// Its QoS, and the bytes of its payload.
+    Message(QoS, usize),
     /// It has its Packet Identifier and waits for the store.
     Later,
     Dropped(DropReason),
@@ -316,6 +317,7 @@ fn transmit_again(
     };
     let delivery = flow.outgoing.item(id)?;
     let message = delivery.message.and_then(|id| messages.get(id));
+    let payload = message.map_or(0, Message::payload_len);
     let sent = match message {
         _ if access == Access::Denied => Err(DropReason::NotAuthorized),
         // [MQTT-4.3.3-7] [MQTT-4.3.3-13]: however old the message is.
@@ -326,7 +328,7 @@ fn transmit_again(
             return Some(Sent::Packet);
         }
     };
-    let Err(reason) = sent else { return Some(Sent::Message) };
+    let Err(reason) = sent else { return Some(Sent::Message(qos, payload)) };
     // This connection takes only smaller packets, or the client may not read the topic any more:
     // it counts as delivered [MQTT-3.1.2-25].
     if let Some(message) = cancel(flow, qos, id).and_then(|d| d.message) {
@@ -353,12 +355,13 @@ fn send(
         messages.release(id);
         return Err(DropReason::Expired);
     }
-    let result = match delivery.qos {
+    let payload = message.payload_len();
+    let (qos, result) = match delivery.qos {
         QoS::AtMostOnce => {
             // [MQTT-4.3.1-1]
             let result = encode(now, connection, message, PublishQos::AtMostOnce, &delivery, out);
             messages.release(id);
-            return result.map(|()| Sent::Message);
+            return result.map(|()| Sent::Message(QoS::AtMostOnce, payload));
         }
         qos @ (QoS::AtLeastOnce | QoS::ExactlyOnce) => {
             // Whoever took the delivery from its queue saw that it may be sent.
@@ -379,13 +382,13 @@ fn send(
             } else if let Some(delivery) = cancel(flow, qos, packet_id) {
                 ledger.dropped(&delivery);
             }
-            result
+            (qos, result)
         }
     };
     if result.is_err() {
         messages.release(id);
     }
-    result.map(|()| Sent::Message)
+    result.map(|()| Sent::Message(qos, payload))
 }
 
 /// Ends an exchange whose PUBLISH was not sent after all.

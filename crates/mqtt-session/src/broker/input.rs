@@ -155,6 +155,7 @@ impl Broker {
                         && let Some(connection) = self.connections.get_mut(slot)
                     {
                         connection.paused.for_backlog = true;
+                        self.statistics.held_back.for_backlog += 1;
                         self.backlog.push_back(slot);
                     }
                     if self.store.is_some() {
@@ -221,7 +222,6 @@ impl Broker {
         }
         if matches!(error.rule(), DecodeRule::ProtocolVersion { level: 3 | 4 }) {
             // A client of an older version understands only its own form of CONNACK.
-            self.statistics.connects_refused += 1;
             self.answer_bytes(slot, &[0x20, 0x02, 0x00, 0x01]);
             self.close(slot, CloseCause::Refused(ConnectReason::UnsupportedProtocolVersion));
             return;
@@ -263,8 +263,9 @@ impl Broker {
             }
             return;
         }
-        if connection.answers.len() > limit {
+        if connection.answers.len() > limit && !connection.paused.for_answers {
             connection.paused.for_answers = true;
+            self.statistics.held_back.for_answers += 1;
         }
         self.mark_ready(slot);
     }

@@ -48,8 +48,8 @@ impl Broker {
         publish: &Publish<'_>,
         shared: Option<&Bytes>,
     ) -> Handled {
-        self.statistics.publishes_received += 1;
         let qos = publish.qos.qos();
+        self.statistics.received.count(qos, publish.payload.len());
         if qos > self.config.maximum_qos {
             return Err(DisconnectReason::QosNotSupported);
         }
@@ -94,7 +94,9 @@ impl Broker {
                 match self.flow_mut(session_slot).map(|flow| flow.incoming.on_publish_qos1(id)) {
                     Some(Ok(())) => true,
                     Some(Err(Rejected::PacketIdentifierInUse)) => {
-                        self.send_puback(slot, id, PubAckReason::PacketIdentifierInUse);
+                        let reason = PubAckReason::PacketIdentifierInUse;
+                        self.count_refusal(Some(session_slot), reason);
+                        self.send_puback(slot, id, reason);
                         return Ok(());
                     }
                     Some(Err(Rejected::ReceiveMaximumExceeded)) => {
@@ -200,12 +202,12 @@ impl Broker {
         shared: Option<&Bytes>,
     ) -> Option<PubAckReason> {
         if let Err(refusal) = self.check_topic_name(topic) {
-            self.statistics.publishes_refused += 1;
+            self.count_refusal(Some(session_slot), refusal.publish_reason());
             return Some(refusal.publish_reason());
         }
         let size = topic.len() + publish.properties.as_bytes().len() + publish.payload.len();
         if publish.retain && !publish.payload.is_empty() && !self.can_retain(topic, size) {
-            self.statistics.publishes_refused += 1;
+            self.count_refusal(Some(session_slot), PubAckReason::QuotaExceeded);
             return Some(PubAckReason::QuotaExceeded);
         }
         let is_asked = self.config.decisions.publish;
@@ -267,7 +269,7 @@ impl Broker {
             if stored.payload_len() == 0 || self.can_retain(stored.topic(), stored.size()) {
                 self.retain(message);
             } else {
-                self.statistics.publishes_refused += 1;
+                self.count_refusal(None, PubAckReason::QuotaExceeded);
             }
         }
         let reached = !self.targets.is_empty();
@@ -293,6 +295,14 @@ impl Broker {
         Ok(())
     }
 
+    /// Counts a message that was not taken, or not retained, and for its session if it is known.
+    pub(super) fn count_refusal(&mut self, session_slot: Option<u32>, reason: PubAckReason) {
+        self.statistics.publishes_refused.count(reason);
+        if let Some(session) = session_slot.and_then(|slot| self.sessions.get_mut(slot)) {
+            session.losses.get_or_insert_default().publishes_refused.count(reason);
+        }
+    }
+
     fn send_puback(&mut self, slot: u32, packet_id: PacketId, reason: PubAckReason) {
         let packet = PubAck { packet_id, reason, properties: Properties::default() };
         self.answer(slot, Packet::PubAck(packet));
@@ -300,6 +310,10 @@ impl Broker {
 
     /// A client acknowledges a QoS 1 message.
     pub(super) fn on_puback(&mut self, slot: u32, ack: &PubAck<'_>) -> Handled {
+        // [MQTT-3.4.2-1]: only a server says that nobody subscribes.
+        if ack.reason == PubAckReason::NoMatchingSubscribers {
+            return Err(DisconnectReason::ProtocolError);
+        }
         let acknowledged = self.flow_of(slot).map(|flow| flow.outgoing.on_puback(ack.packet_id));
         self.finish(slot, ack.packet_id, acknowledged)
     }
@@ -336,6 +350,10 @@ impl Broker {
 
     /// A client has recorded a QoS 2 message, or refuses it.
     pub(super) fn on_pubrec(&mut self, slot: u32, ack: &PubRec<'_>) -> Handled {
+        // [MQTT-3.5.2-1]: as in PUBACK.
+        if ack.reason == PubAckReason::NoMatchingSubscribers {
+            return Err(DisconnectReason::ProtocolError);
+        }
         let refused = ack.reason.is_error();
         let (reason, released) =
             match self.flow_of(slot).map(|flow| flow.outgoing.on_pubrec(ack.packet_id, refused)) {

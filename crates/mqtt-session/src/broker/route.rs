@@ -121,6 +121,7 @@ impl Broker {
         let Some(session) = self.sessions.get(session_slot) else { return };
         let connection = session.connection;
         if qos == QoS::AtMostOnce && connection.is_none() {
+            self.count_drop(session_slot, DropReason::NotConnected);
             return;
         }
         let size = self.messages.get(message).map_or(0, |message| message.size());
@@ -180,7 +181,7 @@ impl Broker {
     pub(super) fn count_drop(&mut self, session_slot: u32, reason: DropReason) {
         self.statistics.dropped.count(reason);
         if let Some(session) = self.sessions.get_mut(session_slot) {
-            session.dropped += 1;
+            session.losses.get_or_insert_default().dropped.count(reason);
         }
     }
 

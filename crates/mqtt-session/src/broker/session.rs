@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use mqtt_codec::{QoS, SubscriptionId};
 
 use super::messages::{MessageId, NEVER};
+use super::rates::Rate;
 use super::read::Permissions;
 use super::replay::Replay;
+use super::statistics::SessionStatistics;
 use super::store::Waits;
 use crate::Time;
 use crate::deadlines::DeadlineHandle;
@@ -37,8 +39,19 @@ pub(super) struct Session {
     /// Marks the sessions that a message was routed to already: the number of the routing, and
     /// the place in its list of targets.
     pub(super) routed: (u32, u32),
-    /// Messages dropped for this session.
-    pub(super) dropped: u64,
+    /// What was dropped and refused for this session, once something was.
+    pub(super) losses: Option<Box<SessionStatistics>>,
+    /// How often it did of late what is bounded, once it did.
+    pub(super) rates: Option<Box<Rates>>,
+}
+
+/// What a session may do so many times a minute.
+#[derive(Debug, Default)]
+pub(super) struct Rates {
+    /// Ending its connection by another one.
+    pub(super) take_overs: Rate,
+    /// Having retained messages sent for a subscription.
+    pub(super) replays: Rate,
 }
 
 /// What a session subscribes to.
@@ -153,7 +166,8 @@ impl Session {
             flow: None,
             permissions: None,
             routed: (0, 0),
-            dropped: 0,
+            losses: None,
+            rates: None,
         }
     }
 

@@ -58,10 +58,22 @@ impl Broker {
         packet_id: PacketId,
         reasons: &[SubAckReason],
     ) {
+        self.count_denials(slot, reasons);
         if let Ok(packet) = SubAck::new(packet_id, Properties::default(), reasons) {
             self.answer(slot, Packet::SubAck(packet));
         }
         self.mark_if_transmittable(slot);
+    }
+
+    /// Counts the filters that are not granted, also for their session.
+    fn count_denials(&mut self, slot: u32, reasons: &[SubAckReason]) {
+        let session = self.connections.get(slot).and_then(|connection| connection.session);
+        for &reason in reasons.iter().filter(|reason| reason.is_error()) {
+            self.statistics.subscriptions_refused.count(reason);
+            if let Some(session) = session.and_then(|slot| self.sessions.get_mut(slot)) {
+                session.losses.get_or_insert_default().subscriptions_refused.count(reason);
+            }
+        }
     }
 
     /// What CONNACK said is not available is not asked for.
@@ -120,6 +132,16 @@ impl Broker {
         if !has_room && self.index.get(text, session_slot).is_none() {
             return SubAckReason::QuotaExceeded;
         }
+        // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.8.4-4]
+        let send_retained = !self.retained.is_empty()
+            && match options.retain_handling {
+                RetainHandling::SendAlways => true,
+                RetainHandling::SendIfNew => self.index.get(text, session_slot).is_none(),
+                RetainHandling::DoNotSend => false,
+            };
+        if send_retained && !self.admit_replay(session_slot) {
+            return SubAckReason::QuotaExceeded;
+        }
         // [MQTT-3.8.4-3]: one with the same filter is replaced, and nothing is lost meanwhile.
         let (filter_id, previous) = self.index.insert(text, session_slot, subscription);
         if previous.is_none()
@@ -130,16 +152,22 @@ impl Broker {
                 filters.insert(at, filter_id);
             }
         }
-        // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.8.4-4]
-        let send_retained = match options.retain_handling {
-            RetainHandling::SendAlways => true,
-            RetainHandling::SendIfNew => previous.is_none(),
-            RetainHandling::DoNotSend => false,
-        };
-        if send_retained && !self.retained.is_empty() {
+        if send_retained {
             self.replay(session_slot, text, subscription);
         }
         granted_reason(granted)
+    }
+
+    /// Whether a session may have retained messages sent once more. Searching them costs the
+    /// broker more than asking costs a client that asks in a loop.
+    fn admit_replay(&mut self, session_slot: u32) -> bool {
+        let limit = self.config.limits.replays;
+        let Some(session) = self.sessions.get_mut(session_slot) else { return false };
+        let is_admitted = session.rates.get_or_insert_default().replays.admit(self.now, limit);
+        if !is_admitted {
+            self.statistics.replays_refused += 1;
+        }
+        is_admitted
     }
 
     /// Begins to send the retained messages that match a filter.

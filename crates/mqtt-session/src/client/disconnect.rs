@@ -103,7 +103,7 @@ impl Client {
     ) -> Result<(), DisconnectError> {
         let now = self.advance(now);
         // [MQTT-3.14.2-1]
-        if !is_for_clients(options.reason) {
+        if !options.reason.is_from_client() {
             return Err(DisconnectError::ReasonNotForClients(options.reason));
         }
         let expiry = options.properties.as_properties().session_expiry_interval();
@@ -185,26 +185,4 @@ impl Client {
             }
         }
     }
-}
-
-/// Whether the standard lets a client send this reason in DISCONNECT.
-fn is_for_clients(reason: DisconnectReason) -> bool {
-    use DisconnectReason as Reason;
-    matches!(
-        reason,
-        Reason::NormalDisconnection
-            | Reason::DisconnectWithWillMessage
-            | Reason::UnspecifiedError
-            | Reason::MalformedPacket
-            | Reason::ProtocolError
-            | Reason::ImplementationSpecificError
-            | Reason::TopicNameInvalid
-            | Reason::ReceiveMaximumExceeded
-            | Reason::TopicAliasInvalid
-            | Reason::PacketTooLarge
-            | Reason::MessageRateTooHigh
-            | Reason::QuotaExceeded
-            | Reason::AdministrativeAction
-            | Reason::PayloadFormatInvalid
-    )
 }

@@ -208,6 +208,9 @@ pub enum Violation {
     /// Its DISCONNECT carried a property that only a client may send.
     #[error("the server sent a Session Expiry Interval in DISCONNECT")]
     SessionExpiryInDisconnect,
+    /// Its DISCONNECT carried a reason that only a client may give [MQTT-3.14.2-1].
+    #[error("the server sent DISCONNECT with a reason that only a client has: {0}")]
+    DisconnectReason(DisconnectReason),
 }
 
 impl Violation {
@@ -226,7 +229,8 @@ impl Violation {
             | Self::SubscriptionIdUnknown(_)
             | Self::ProblemInformation(_)
             | Self::AuthenticationMethod(_)
-            | Self::SessionExpiryInDisconnect => ReasonCode::ProtocolError,
+            | Self::SessionExpiryInDisconnect
+            | Self::DisconnectReason(_) => ReasonCode::ProtocolError,
         }
     }
 

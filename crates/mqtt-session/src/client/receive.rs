@@ -335,6 +335,10 @@ impl Client {
         if disconnect.properties.contains(PropertyId::SessionExpiryInterval) {
             return Err(Violation::SessionExpiryInDisconnect);
         }
+        // [MQTT-3.14.2-1]
+        if !disconnect.reason.is_from_server() {
+            return Err(Violation::DisconnectReason(disconnect.reason));
+        }
         self.connection_ended(ClientCloseCause::DisconnectedByServer {
             reason: disconnect.reason,
             properties: disconnect.properties.into(),

@@ -95,15 +95,18 @@ impl Incoming {
         let at = match self.pages.binary_search_by_key(&number, |page| page.number) {
             Ok(at) => at,
             Err(at) => {
-                self.count()?;
+                self.count_new()?;
                 self.pages.insert(at, Page { number, awaiting: bit, counted: bit });
                 self.awaiting += 1;
                 return Ok(Received::New);
             }
         };
-        let counted = self.pages.get(at).is_some_and(|page| page.counted & bit != 0);
-        if !counted {
-            self.count()?;
+        let known =
+            self.pages.get(at).map_or((0, 0), |page| (page.awaiting & bit, page.counted & bit));
+        match known {
+            (0, _) => self.count_new()?,
+            (_, 0) => self.count()?,
+            _ => {}
         }
         let Some(page) = self.pages.get_mut(at) else { return Ok(Received::New) };
         page.counted |= bit;
@@ -180,6 +183,18 @@ impl Incoming {
         }
         self.unfinished += 1;
         Ok(())
+    }
+
+    /// Counts a PUBLISH whose identifier is not awaited.
+    ///
+    /// Each connection has the whole Receive Maximum for itself, beside what earlier ones left
+    /// behind. A peer that does what a resumed session demands [MQTT-4.4.0-1] releases that
+    /// before there is as much again.
+    fn count_new(&mut self) -> Result<(), Rejected> {
+        if u32::from(self.awaiting) >= 2 * u32::from(self.maximum) {
+            return Err(Rejected::ReceiveMaximumExceeded);
+        }
+        self.count()
     }
 
     fn page(&self, number: u16) -> Option<&Page> {
@@ -295,6 +310,25 @@ mod tests {
         assert_eq!(incoming.unfinished(), 1, "a PUBLISH sent again counts");
         assert!(incoming.on_pubrel(id(2)));
         assert_eq!(incoming.unfinished(), 0);
+    }
+
+    #[test]
+    fn identifiers_that_are_never_released_add_up_to_twice_the_receive_maximum() {
+        let mut incoming = with_maximum(2);
+        for number in 1..=4 {
+            if number % 2 == 1 {
+                incoming.start_connection(2);
+            }
+            assert_eq!(incoming.on_publish_qos2(id(number * 100)), Ok(Received::New));
+        }
+        incoming.start_connection(2);
+        let rejected = Err(Rejected::ReceiveMaximumExceeded);
+        assert_eq!(incoming.on_publish_qos2(id(500)), rejected);
+        assert_eq!(incoming.on_publish_qos2(id(101)), rejected, "on a page that is there");
+        assert_eq!(incoming.awaiting(), 4);
+        assert_eq!(incoming.on_publish_qos2(id(100)), Ok(Received::Duplicate), "it may go on");
+        assert!(incoming.on_pubrel(id(100)));
+        assert_eq!(incoming.on_publish_qos2(id(500)), Ok(Received::New));
     }
 
     #[test]

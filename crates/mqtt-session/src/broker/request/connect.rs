@@ -57,6 +57,14 @@ pub(in crate::broker) struct WillRequest {
     pub(in crate::broker) properties: Box<[u8]>,
 }
 
+impl WillRequest {
+    /// Bytes that it takes, as [`BrokerLimits::will_bytes`](crate::BrokerLimits::will_bytes)
+    /// counts them.
+    pub(in crate::broker) fn size(&self) -> usize {
+        self.topic.len() + self.properties.len() + self.payload.len()
+    }
+}
+
 impl ConnectRequest {
     pub(in crate::broker) fn new(
         id: ConnectionId,

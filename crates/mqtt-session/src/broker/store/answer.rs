@@ -76,8 +76,9 @@ impl Broker {
             }
             return true;
         }
-        if connection.answers.len() + held.len() > limit {
+        if connection.answers.len() + held.len() > limit && !connection.paused.for_answers {
             connection.paused.for_answers = true;
+            self.statistics.held_back.for_answers += 1;
         }
         if store.holding.back() != Some(&(mark, key)) {
             store.holding.push_back((mark, key));

@@ -151,6 +151,7 @@ impl Broker {
         let is_over = store.has_changed && store.uncommitted_bytes() > limit;
         if is_over && !connection.paused.for_store && !connection.is_closing() {
             connection.paused.for_store = true;
+            self.statistics.held_back.for_store += 1;
             store.paused.push_back(key);
         }
     }

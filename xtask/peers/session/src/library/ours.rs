@@ -70,7 +70,7 @@ impl Library for Ours {
     }
 
     fn completed(&self) -> u64 {
-        let arrived = self.broker.statistics().publishes_received;
+        let arrived = self.broker.statistics().received.total().messages;
         arrived.min(self.acknowledged + self.unacknowledged)
     }
 }
