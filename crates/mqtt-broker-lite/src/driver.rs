@@ -21,9 +21,7 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
-use mqtt_session::{
-    Broker, BrokerEvent, CloseCause, ConnectionId, Decisions, PeerInfo, Time, TransmitBuf,
-};
+use mqtt_session::{Broker, BrokerEvent, CloseCause, ConnectionId, PeerInfo, Time, TransmitBuf};
 
 use crate::config::Config;
 use crate::error::{BindError, ServerError};
@@ -88,10 +86,7 @@ pub(crate) struct Driver {
 impl Driver {
     /// Binds the listeners of `config`. Nothing is accepted before [`run`](Self::run).
     pub(crate) fn bind(config: Config) -> Result<Self, BindError> {
-        let Decisions { connect, publish, subscribe, read, .. } = config.broker.decisions;
-        if connect || publish || subscribe || read {
-            return Err(BindError::Decisions);
-        }
+        config.check()?;
         let poll = Poll::new().map_err(BindError::Start)?;
         let listeners = Listeners::bind(&config, poll.registry(), LAST_LISTENER)?;
         let inbox = Inbox::new(poll.registry(), Token(WAKER)).map_err(BindError::Start)?;

@@ -30,6 +30,8 @@
 //!
 //! - `cli` (default): the binary. A library on this crate needs none of it:
 //!   `default-features = false`.
+//! - `config-file` (part of `cli`): [`Config::from_file`], [`Config::from_toml`] and
+//!   [`Config::commented`].
 
 mod config;
 mod driver;
@@ -37,10 +39,14 @@ mod error;
 mod inbox;
 mod listen;
 mod server;
+#[cfg(feature = "config-file")]
+mod settings;
 
 pub use mqtt_session::{BrokerConfig, BrokerLimits, Decisions};
 
-pub use config::Config;
+pub use config::{Config, Listener};
 pub use error::{BindError, ServerError};
 pub use listen::{Address, DEFAULT_PORT, Listen, ListenError};
 pub use server::Server;
+#[cfg(feature = "config-file")]
+pub use settings::{ConfigFileError, Problem};

@@ -4,18 +4,34 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use mqtt_broker_lite::{BindError, Config, DEFAULT_PORT, Listen, Server};
+use mqtt_broker_lite::{
+    BindError, Config, ConfigFileError, DEFAULT_PORT, Listen, Listener, Server,
+};
 use tracing_subscriber::filter::LevelFilter;
 
 /// A light MQTT 5 broker.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// Where to listen, such as mqtt://127.0.0.1:1883; may be given several times. Port 0 picks
-    /// a free port [default: mqtt://127.0.0.1:1883]
+    /// Read the configuration from this TOML file; other flags stand above it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Check the configuration and everything that it names, and end
+    #[arg(long)]
+    check: bool,
+
+    /// Print the default configuration as a file with comments, and end
+    #[arg(long)]
+    print_default_config: bool,
+
+    /// Where to listen, such as mqtt://127.0.0.1:1883; may be given several times, and takes the
+    /// place of all listeners of the configuration file. Port 0 picks a free port [default:
+    /// mqtt://127.0.0.1:1883]
     #[arg(long, value_name = "URL")]
     listen: Vec<Listen>,
 
@@ -53,13 +69,17 @@ impl From<Level> for LevelFilter {
 }
 
 impl Arguments {
-    fn into_config(self) -> Config {
-        let mut config = Config::default();
+    /// The configuration: what the file says, and above it what the flags say.
+    fn config(&self) -> Result<Config, ConfigFileError> {
+        let mut config = match &self.config {
+            Some(path) => Config::from_file(path)?,
+            None => Config::default(),
+        };
         if !self.listen.is_empty() {
-            config.listeners = self.listen;
+            config.listeners = self.listen.iter().cloned().map(Listener::from).collect();
         }
-        config.allow_anonymous = self.allow_anonymous;
-        config
+        config.allow_anonymous |= self.allow_anonymous;
+        Ok(config)
     }
 }
 
@@ -70,7 +90,7 @@ fn main() -> ExitCode {
         .with_writer(io::stderr)
         .with_ansi(false)
         .init();
-    match run(arguments.into_config()) {
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Where standard error is closed, the exit code has to do.
@@ -80,7 +100,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: Config) -> Result<(), Box<dyn Error>> {
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    if arguments.print_default_config {
+        write!(io::stdout(), "{}", Config::default().commented())?;
+        return Ok(());
+    }
+    let config = arguments.config()?;
+    if arguments.check {
+        config.check()?;
+        writeln!(io::stdout(), "the configuration is in order")?;
+        return Ok(());
+    }
+    serve(config)
+}
+
+fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
         // Before the ready line, so that whoever waits for it may send a signal at once.
@@ -123,7 +157,7 @@ fn hint(error: &BindError) -> Option<String> {
     }
     if let BindError::AnonymousBeyondLoopback { .. } = error {
         return Some(
-            "Pass --allow-anonymous if every machine that reaches it may publish and subscribe, \
+            "Pass --allow-anonymous (allow_anonymous in the file) if every machine that reaches it may publish and subscribe, \
              or listen on 127.0.0.1 or [::1]"
                 .to_owned(),
         );

@@ -1,7 +1,7 @@
 //! Sockets that listen: binding them, and accepting in batches without ever spinning.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
@@ -9,9 +9,9 @@ use mio::{Interest, Registry, Token};
 use mqtt_session::Time;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::BindError;
-use crate::listen::{Address, Listen};
+use crate::listen::Address;
 
 /// Connections that the kernel completes and keeps for us until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -155,22 +155,11 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Binds every address that the host of `listen` has.
-fn bind_one(listen: &Listen, allow_anonymous: bool) -> Result<Vec<Listener>, BindError> {
-    let Listen::Tcp { host, port } = listen;
-    let mut addresses: Vec<SocketAddr> = (host.as_str(), *port)
-        .to_socket_addrs()
-        .map_err(|source| BindError::Resolve { listen: listen.clone(), source })?
-        .collect();
-    addresses.sort_unstable();
-    addresses.dedup();
-
-    let refused = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
-    if let Some(&address) = refused
-        && !allow_anonymous
-    {
-        return Err(BindError::AnonymousBeyondLoopback { listen: listen.clone(), address });
-    }
-
+fn bind_one(
+    listener: &config::Listener,
+    allow_anonymous: bool,
+) -> Result<Vec<Listener>, BindError> {
+    let addresses = listener.resolve(allow_anonymous)?;
     let mut bound = Vec::new();
     let mut unavailable = None;
     for address in addresses {
@@ -180,12 +169,12 @@ fn bind_one(listen: &Listen, allow_anonymous: bool) -> Result<Vec<Listener>, Bin
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
                 unavailable = Some(error);
             }
-            Err(source) => return Err(BindError::Listen { listen: listen.clone(), source }),
+            Err(source) => return Err(BindError::Listen { listen: listener.url.clone(), source }),
         }
     }
     match unavailable {
         Some(source) if bound.is_empty() => {
-            Err(BindError::Listen { listen: listen.clone(), source })
+            Err(BindError::Listen { listen: listener.url.clone(), source })
         }
         _ => Ok(bound),
     }

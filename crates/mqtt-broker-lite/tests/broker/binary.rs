@@ -45,13 +45,20 @@ impl Program {
         address.parse().unwrap()
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(name).arg(self.child.id().to_string()).status();
         assert!(status.unwrap().success());
     }
 
+    /// Everything that is still to come on standard output.
+    pub(crate) fn rest_of_output(&mut self) -> String {
+        let mut text = String::new();
+        self.stdout.read_to_string(&mut text).unwrap();
+        text
+    }
+
     /// Waits for the end: the exit status and what stands on standard error.
-    fn end(&mut self) -> (ExitStatus, String) {
+    pub(crate) fn end(&mut self) -> (ExitStatus, String) {
         let mut text = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
         (self.child.wait().unwrap(), text)
@@ -144,8 +151,7 @@ fn version_and_help_are_told_on_standard_output() {
         [("--version", concat!("mqtt-broker-lite ", env!("CARGO_PKG_VERSION"))), ("--help", "URL")]
     {
         let mut program = Program::start(&[argument]);
-        let mut text = String::new();
-        program.stdout.read_to_string(&mut text).unwrap();
+        let text = program.rest_of_output();
         assert_eq!(program.end().0.code(), Some(0));
         assert!(text.contains(expected), "{text}");
     }

@@ -13,6 +13,7 @@
 
 mod binary;
 mod client;
+mod config;
 mod hostile;
 mod life;
 mod mosquitto;

@@ -1,0 +1,340 @@
+//! Every setting of the configuration file, as data: what it is called, what it takes, what it
+//! means, and where it stands in [`Config`](crate::Config).
+//!
+//! The file's parser, the printed default configuration and the book's reference page are made
+//! from this one table, so that none of them can say what another does not.
+
+mod file;
+mod print;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use mqtt_codec::QoS;
+
+pub use file::{ConfigFileError, Problem};
+
+/// One setting of a `T`: of the whole configuration, or of one listener.
+#[derive(Debug)]
+struct Setting<T> {
+    /// The table that it stands in; empty for the top of the file.
+    table: &'static str,
+    /// Its key in that table.
+    key: &'static str,
+    form: Form,
+    /// What it means, in whole sentences.
+    doc: &'static str,
+    read: fn(&T) -> Value,
+    write: fn(&mut T, Value) -> Result<(), String>,
+}
+
+impl<T> Setting<T> {
+    /// The key with its table.
+    fn path(&self) -> String {
+        if self.table.is_empty() {
+            self.key.to_owned()
+        } else {
+            format!("{}.{}", self.table, self.key)
+        }
+    }
+}
+
+/// What a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// `true` or `false`.
+    Switch,
+    /// `false`: what the setting stands for is not there.
+    Off,
+    /// A whole number within these bounds.
+    Number(u64, u64),
+    /// A number of bytes within these bounds: a whole number, or a text such as `"64 KiB"`.
+    Bytes(u64, u64),
+    /// A length of time within these bounds: a text such as `"1m 30s"`.
+    Duration(Duration, Duration),
+    /// A length of time in whole seconds within these bounds, which is a number in between.
+    Seconds(u64, u64),
+    /// A text; what it may say is in its own words.
+    Text(&'static str),
+}
+
+/// A value of a setting, between the file and the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Value {
+    /// The setting is left out.
+    Unset,
+    Switch(bool),
+    Number(u64),
+    Duration(Duration),
+    Text(String),
+}
+
+/// A place in a configuration that a value can be read from and written to. The form of the
+/// setting has been checked before a value is written.
+trait Place {
+    fn read(&self) -> Value;
+    fn write(&mut self, value: Value) -> Result<(), String>;
+}
+
+/// The form and the place of a setting do not fit. A test writes to every place.
+fn misfit<T>(value: &Value) -> Result<T, String> {
+    Err(format!("{value:?} is of the wrong kind"))
+}
+
+impl Place for bool {
+    fn read(&self) -> Value {
+        Value::Switch(*self)
+    }
+
+    fn write(&mut self, value: Value) -> Result<(), String> {
+        let Value::Switch(value) = value else { return misfit(&value) };
+        *self = value;
+        Ok(())
+    }
+}
+
+macro_rules! number_places {
+    ($($number:ty),*) => { $(
+        impl Place for $number {
+            fn read(&self) -> Value {
+                u64::try_from(*self).map_or(Value::Unset, Value::Number)
+            }
+
+            fn write(&mut self, value: Value) -> Result<(), String> {
+                let Value::Number(number) = value else { return misfit(&value) };
+                match Self::try_from(number) {
+                    Ok(number) => *self = number,
+                    Err(_) => return Err(format!("{number} is too large")),
+                }
+                Ok(())
+            }
+        }
+    )* };
+}
+
+number_places!(u16, u32, usize);
+
+impl Place for NonZeroU16 {
+    fn read(&self) -> Value {
+        Value::Number(u64::from(self.get()))
+    }
+
+    fn write(&mut self, value: Value) -> Result<(), String> {
+        let mut number = self.get();
+        number.write(value)?;
+        *self = Self::new(number).ok_or("0 is too small")?;
+        Ok(())
+    }
+}
+
+impl Place for Duration {
+    fn read(&self) -> Value {
+        Value::Duration(*self)
+    }
+
+    fn write(&mut self, value: Value) -> Result<(), String> {
+        let Value::Duration(value) = value else { return misfit(&value) };
+        *self = value;
+        Ok(())
+    }
+}
+
+impl Place for Option<Box<str>> {
+    fn read(&self) -> Value {
+        self.as_deref().map_or(Value::Unset, |text| Value::Text(text.to_owned()))
+    }
+
+    fn write(&mut self, value: Value) -> Result<(), String> {
+        let Value::Text(text) = value else { return misfit(&value) };
+        *self = Some(text.into());
+        Ok(())
+    }
+}
+
+impl Place for Option<NonZeroU16> {
+    fn read(&self) -> Value {
+        self.map_or(Value::Unset, |number| number.read())
+    }
+
+    fn write(&mut self, value: Value) -> Result<(), String> {
+        let mut number = NonZeroU16::MIN;
+        number.write(value)?;
+        *self = Some(number);
+        Ok(())
+    }
+}
+
+impl Place for QoS {
+    fn read(&self) -> Value {
+        Value::Number(u64::from(u8::from(*self)))
+    }
+
+    fn write(&mut self, value: Value) -> Result<(), String> {
+        let mut number = 0u16;
+        number.write(value)?;
+        let number = u8::try_from(number).map_err(|error| error.to_string())?;
+        *self = Self::try_from(number).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+}
+
+fn time_within(f: &mut fmt::Formatter<'_>, least: Duration, most: Duration) -> fmt::Result {
+    f.write_str("a length of time, such as `\"1m 30s\"`")?;
+    if !least.is_zero() {
+        write!(f, ", from `\"{}\"`", humantime::format_duration(least))?;
+    }
+    write!(f, ", at most `\"{}\"`", humantime::format_duration(most))
+}
+
+impl fmt::Display for Form {
+    /// What a setting takes, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Switch => f.write_str("`true` or `false`"),
+            Self::Off => f.write_str("`false`"),
+            Self::Number(0, u64::MAX) => f.write_str("a whole number"),
+            Self::Number(least, u64::MAX) => write!(f, "a whole number from {least}"),
+            Self::Number(least, most) => write!(f, "a whole number from {least} to {most}"),
+            Self::Bytes(0, u64::MAX) => f.write_str("bytes, such as `65536` or `\"64 KiB\"`"),
+            Self::Bytes(least, u64::MAX) => {
+                write!(f, "bytes, such as `65536` or `\"64 KiB\"`, from {least}")
+            }
+            Self::Bytes(least, most) => {
+                write!(f, "bytes, such as `65536` or `\"64 KiB\"`, from {least} to {most}")
+            }
+            Self::Duration(least, most) => time_within(f, least, most),
+            Self::Seconds(least, most) => {
+                time_within(f, Duration::from_secs(least), Duration::from_secs(most))
+            }
+            Self::Text(what) => f.write_str(what),
+        }
+    }
+}
+
+impl Form {
+    /// Checks a value that the file gives.
+    fn check(self, value: &toml::de::DeValue<'_>) -> Result<Value, String> {
+        use toml::de::DeValue;
+        let value = match (self, value) {
+            (Self::Switch, DeValue::Boolean(value)) => Value::Switch(*value),
+            (Self::Off, DeValue::Boolean(false)) => Value::Switch(false),
+            (Self::Number(least, most) | Self::Bytes(least, most), DeValue::Integer(number)) => {
+                number_within(integer(number)?, least, most)?
+            }
+            (Self::Bytes(least, most), DeValue::String(text)) => {
+                number_within(bytes(text)?, least, most)?
+            }
+            (Self::Duration(least, most), DeValue::String(text)) => {
+                Value::Duration(self.time(text, least, most)?)
+            }
+            (Self::Seconds(least, most), DeValue::String(text)) => {
+                let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
+                let time = self.time(text, least, most)?;
+                if time.subsec_nanos() > 0 {
+                    return Err(format!("{text:?} is not in whole seconds"));
+                }
+                Value::Number(time.as_secs())
+            }
+            (Self::Text(_), DeValue::String(text)) => Value::Text(text.clone().into_owned()),
+            (_, other) => return Err(format!("expected {self}, not {}", other.type_str())),
+        };
+        Ok(value)
+    }
+
+    fn time(self, text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+        let time = humantime::parse_duration(text)
+            .map_err(|error| format!("{text:?} is no length of time: {error}"))?;
+        if time < least || time > most {
+            return Err(format!("{text:?} is out of bounds: expected {self}"));
+        }
+        Ok(time)
+    }
+}
+
+fn integer(number: &toml::de::DeInteger<'_>) -> Result<u64, String> {
+    u64::from_str_radix(number.as_str(), number.radix())
+        .map_err(|_| format!("{number} is not a number from 0 to {}", u64::MAX))
+}
+
+fn number_within(number: u64, least: u64, most: u64) -> Result<Value, String> {
+    if number < least {
+        return Err(format!("{number} is too small: the least is {least}"));
+    }
+    if number > most {
+        return Err(format!("{number} is too large: the most is {most}"));
+    }
+    Ok(Value::Number(number))
+}
+
+/// The units in which bytes are written, the largest first.
+const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no number of bytes: write 65536, \"64 KiB\" or \"4 MiB\"");
+    let (digits, unit) = UNITS
+        .iter()
+        .find_map(|(name, unit)| Some((text.strip_suffix(name)?.trim_end(), *unit)))
+        .ok_or_else(wrong)?;
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(unit).ok_or_else(wrong)
+}
+
+impl Form {
+    /// A value as the file writes it.
+    fn write(self, value: &Value) -> String {
+        match (self, value) {
+            (_, Value::Unset) => String::new(),
+            (_, Value::Switch(value)) => value.to_string(),
+            (Self::Bytes(..), Value::Number(number)) => {
+                match UNITS.iter().find(|(_, unit)| *number >= *unit && number % unit == 0) {
+                    Some((name, unit)) if *unit > 1 => format!("\"{} {name}\"", number / unit),
+                    _ => grouped(*number),
+                }
+            }
+            (Self::Seconds(..), Value::Number(seconds)) => {
+                quoted(&humantime::format_duration(Duration::from_secs(*seconds)).to_string())
+            }
+            (_, Value::Number(number)) => grouped(*number),
+            (_, Value::Duration(duration)) => {
+                format!("\"{}\"", humantime::format_duration(*duration))
+            }
+            (_, Value::Text(text)) => quoted(text),
+        }
+    }
+}
+
+/// A text as TOML quotes it.
+fn quoted(text: &str) -> String {
+    // TOML's basic strings and JSON's escape alike what a path or a URL may hold; Rust's debug
+    // form writes other characters differently.
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            character if character.is_control() => {
+                quoted.push_str(&format!("\\u{:04X}", u32::from(character)));
+            }
+            character => quoted.push(character),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A number with underscores between its thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push('_');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
