@@ -36,6 +36,12 @@ impl Args {
         Ok(Some(value))
     }
 
+    /// Takes `--name`, and says whether it was there.
+    pub(crate) fn flag(&mut self, name: &str) -> bool {
+        let at = self.left.iter().position(|arg| arg == name);
+        at.map(|at| self.left.remove(at)).is_some()
+    }
+
     /// Ends the reading: an argument that is left was a mistake.
     pub(crate) fn finish(self) -> Result<(), Error> {
         match self.left.first() {

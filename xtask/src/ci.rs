@@ -8,6 +8,7 @@ use std::{
 use crate::{
     args::Args,
     cargo_tool::{CARGO_DENY, MDBOOK},
+    conformance,
     debian::{self, MOSQUITTO, MOSQUITTO_CLIENTS},
     deny, docs,
     error::Error,
@@ -41,6 +42,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     steps.run("format", format);
     steps.run("tidy", || tidy::check().map(|()| Vec::new()));
     steps.run("layers", layers::check);
+    steps.run("conformance", || conformance::check().map(|()| Vec::new()));
     steps.run("clippy", clippy);
     steps.run("features", features);
     let (mut mdbook, mut cargo_deny) = (None, None);

@@ -14,6 +14,7 @@ mod args;
 mod bench;
 mod cargo_tool;
 mod ci;
+mod conformance;
 mod debian;
 mod deny;
 mod docs;
@@ -60,6 +61,12 @@ const COMMANDS: &[Command] = &[
         args: "",
         promise: "dependencies: which, under what licence, from where",
         run: deny::run,
+    },
+    Command {
+        name: "conformance",
+        args: "[--fresh]",
+        promise: "every statement of the standard is obeyed and proved",
+        run: conformance::run,
     },
     Command {
         name: "fuzz",

@@ -6,11 +6,11 @@ use crate::{args::Args, error::Error, process::root};
 
 mod attributes;
 mod book;
-mod citations;
+pub(crate) mod citations;
 mod manifests;
 mod rust;
 mod snapshots;
-mod source;
+pub(crate) mod source;
 mod texts;
 
 /// Folders that hold nothing written by hand.
@@ -22,14 +22,14 @@ const EXTENSIONS: &[&str] = &["rs", "md", "toml", "yml", "yaml", "sh", "snap", "
 
 /// A text file of the workspace.
 #[derive(Debug)]
-struct File {
+pub(crate) struct File {
     /// From the root of the workspace, with forward slashes.
-    path: String,
-    text: String,
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 impl File {
-    fn has_extension(&self, extension: &str) -> bool {
+    pub(crate) fn has_extension(&self, extension: &str) -> bool {
         Path::new(&self.path).extension().is_some_and(|own| own == extension)
     }
 
@@ -45,7 +45,7 @@ impl File {
 
 /// A rule that a line breaks.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Finding {
+pub(crate) struct Finding {
     path: String,
     line: usize,
     what: String,
@@ -83,7 +83,8 @@ pub(crate) fn check() -> Result<(), Error> {
     Error::from_findings(&findings, "lines that are not tidy")
 }
 
-fn files_of_the_workspace() -> Result<Vec<File>, Error> {
+/// Every text file that is written by hand.
+pub(crate) fn files_of_the_workspace() -> Result<Vec<File>, Error> {
     let mut files = Vec::new();
     collect(&root(), "", &mut files)?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -132,7 +133,7 @@ fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// Whether a character may be part of an identifier.
-fn is_word(character: char) -> bool {
+pub(crate) fn is_word(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use super::{File, Finding};
 
 /// The list of statements.
-const STATEMENTS: &str = "tests/conformance/statements.toml";
+pub(crate) const STATEMENTS: &str = "tests/conformance/statements.toml";
 
 /// How the standard's own ids begin, and how those of this project do.
 const PREFIXES: &[&str] = &["MQTT-", "MQTT5-U-"];
 
 /// The ids in the list of statements, and what is wrong with the list.
-pub(super) fn known_ids(files: &[File], findings: &mut Vec<Finding>) -> BTreeSet<String> {
+pub(crate) fn known_ids(files: &[File], findings: &mut Vec<Finding>) -> BTreeSet<String> {
     let Some(file) = files.iter().find(|file| file.path == STATEMENTS) else {
         findings.push(Finding {
             path: STATEMENTS.to_owned(),
@@ -60,7 +60,7 @@ pub(super) fn known_ids(files: &[File], findings: &mut Vec<Finding>) -> BTreeSet
 }
 
 /// Reports each id in a text that is not in `ids`.
-pub(super) fn check(file: &File, ids: &BTreeSet<String>, findings: &mut Vec<Finding>) {
+pub(crate) fn check(file: &File, ids: &BTreeSet<String>, findings: &mut Vec<Finding>) {
     if file.path == STATEMENTS {
         return;
     }
@@ -83,16 +83,17 @@ pub(super) fn check(file: &File, ids: &BTreeSet<String>, findings: &mut Vec<Find
     }
 }
 
+/// An id that stands in a text.
 #[derive(Debug, PartialEq, Eq)]
-struct Citation {
+pub(crate) struct Citation {
     /// With brackets, whether or not the text has them.
-    id: String,
+    pub(crate) id: String,
     is_bracketed: bool,
 }
 
 /// What a line cites. Without brackets only what can be nothing else counts: `MQTT-3.1.1` alone
 /// may be a version of the protocol.
-fn citations(line: &str) -> Vec<Citation> {
+pub(crate) fn citations(line: &str) -> Vec<Citation> {
     let mut found = Vec::new();
     for prefix in PREFIXES {
         for (at, _) in line.match_indices(prefix) {
@@ -118,18 +119,20 @@ fn citations(line: &str) -> Vec<Citation> {
 
 /// An entry of the list, as far as it is text: `key = "value"` lines behind `[[statement]]`.
 #[derive(Debug)]
-struct Statement<'a> {
+pub(crate) struct Statement<'a> {
     line: usize,
     pairs: Vec<(&'a str, &'a str)>,
 }
 
 impl Statement<'_> {
-    fn value(&self, key: &str) -> Option<&str> {
+    /// The value of a key, as the file spells it.
+    pub(crate) fn value(&self, key: &str) -> Option<&str> {
         self.pairs.iter().find(|(own, _)| *own == key).map(|(_, value)| *value)
     }
 }
 
-fn statements(file: &File) -> Vec<Statement<'_>> {
+/// The entries of the list.
+pub(crate) fn statements(file: &File) -> Vec<Statement<'_>> {
     let mut statements: Vec<Statement<'_>> = Vec::new();
     for (line, text) in file.lines() {
         if text == "[[statement]]" {

@@ -3,15 +3,15 @@
 
 /// The same text twice, with everything but one kind blanked out. Lines keep their numbers.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// Neither comments nor the insides of strings.
-    pub(super) code: String,
+    pub(crate) code: String,
     /// Comments and doc comments.
-    pub(super) comments: String,
+    pub(crate) comments: String,
 }
 
 impl Source {
-    pub(super) fn split(text: &str) -> Self {
+    pub(crate) fn split(text: &str) -> Self {
         let mut source = Self { code: String::new(), comments: String::new() };
         let mut rest = text;
         let mut previous = None;

@@ -260,8 +260,8 @@ fn publish_with_properties() {
 
 /// Writes the test of one of the four acknowledgements of PUBLISH.
 macro_rules! acknowledgement {
-    ($test:ident, $name:literal, $packet:ident, $reason:ident, $bad:ident) => {
-        /// Proves: [MQTT-2.1.3-1]
+    ($(#[$about:meta])* fn $test:ident(), $name:literal, $packet:ident, $reason:ident, $bad:ident) => {
+        $(#[$about])*
         #[test]
         fn $test() {
             let (success, empty) = ($reason::Success, Properties::EMPTY);
@@ -282,10 +282,22 @@ macro_rules! acknowledgement {
         }
     };
 }
-acknowledgement!(puback, "puback", PubAck, PubAckReason, QuotaExceeded);
-acknowledgement!(pubrec, "pubrec", PubRec, PubAckReason, NoMatchingSubscribers);
-acknowledgement!(pubrel, "pubrel", PubRel, PubRelReason, PacketIdentifierNotFound);
-acknowledgement!(pubcomp, "pubcomp", PubComp, PubRelReason, PacketIdentifierNotFound);
+acknowledgement! {
+    /// Proves: [MQTT-2.1.3-1]
+    fn puback(), "puback", PubAck, PubAckReason, QuotaExceeded
+}
+acknowledgement! {
+    /// Proves: [MQTT-2.1.3-1]
+    fn pubrec(), "pubrec", PubRec, PubAckReason, NoMatchingSubscribers
+}
+acknowledgement! {
+    /// Proves: [MQTT-2.1.3-1]
+    fn pubrel(), "pubrel", PubRel, PubRelReason, PacketIdentifierNotFound
+}
+acknowledgement! {
+    /// Proves: [MQTT-2.1.3-1]
+    fn pubcomp(), "pubcomp", PubComp, PubRelReason, PacketIdentifierNotFound
+}
 
 /// Proves: [MQTT-3.8.1-1], [MQTT-3.8.3-1], [MQTT-3.8.3-2]
 #[test]
