@@ -77,6 +77,42 @@ fn what_was_under_way_before_a_restart_is_not_withdrawn() {
     assert_eq!(wire.receive(subscriber), ["PUBREL id=1"]);
 }
 
+/// A session without a connection and with nothing under way counts its messages anew.
+#[test]
+fn a_message_is_not_withdrawn_for_one_that_had_its_place_before() {
+    let (mut wire, subscriber) = with_subscriber("a", 2);
+    wire.cut(subscriber);
+    let subscriber = resume(&mut wire, "subscriber");
+    let publisher = wire.connect(connect("publisher").expiry(3600));
+    wire.hold_commits();
+    wire.send(publisher, publish("a", "expired at once").qos2(1).expiry(0));
+    wire.cut(subscriber);
+    wire.send(publisher, publish("a", "another").qos2(2));
+    wire.fail_commit(StoreError::Failed);
+    wire.advance_secs(1);
+    wire.commit_all();
+    let answers = ["PUBREC id=1 83 Implementation specific error", "PUBREC id=2"];
+    assert_eq!(wire.receive(publisher), answers);
+    let subscriber = resume_slowly(&mut wire, "subscriber");
+    assert_eq!(wire.receive(subscriber), [r#"PUBLISH q2 id=1 "a" "another""#]);
+}
+
+#[test]
+fn a_batch_that_fails_for_long_does_not_grow() {
+    let (mut wire, _) = with_subscriber("a", 1);
+    let client = wire.connect(connect("client").expiry(3600));
+    wire.hold_commits();
+    wire.send(client, publish("a", "1").qos1(1));
+    let mut sizes = Vec::new();
+    for _ in 0..100 {
+        wire.fail_commit(StoreError::Failed);
+        wire.advance_secs(1);
+        sizes.push((wire.uncommitted().len(), wire.broker().gauges().uncommitted_bytes));
+    }
+    assert_eq!(sizes[1], sizes[99]);
+    wire.commit_all();
+}
+
 #[test]
 fn the_changes_go_to_the_front_of_the_next_batch_after_a_while() {
     let (mut wire, _) = with_subscriber("a", 1);

@@ -5,6 +5,7 @@
 
 mod every_kind;
 mod failing;
+mod refused_connects;
 mod restarting;
 
 use mqtt_session::{Change, StoreError};

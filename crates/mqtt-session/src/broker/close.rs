@@ -151,9 +151,8 @@ impl Broker {
     /// A session has lost its connection: the clocks of its expiry and of its will begin to run.
     fn leave_session(&mut self, session_slot: u32) {
         let now = self.now;
+        self.unbind(session_slot);
         let Some(session) = self.sessions.get_mut(session_slot) else { return };
-        session.connection = None;
-        self.connected -= 1;
         if let Some(will) = &mut session.will {
             // [MQTT-3.1.2-8]: after the delay, or when the session ends.
             will.due_at = Some(now.plus_secs(will.delay));
@@ -167,6 +166,21 @@ impl Broker {
             u32::MAX => {}
             seconds => session.ends_at = now.plus_secs(seconds),
         }
+        self.rest_session(session_slot);
+    }
+
+    /// A session has no connection any more.
+    pub(super) fn unbind(&mut self, session_slot: u32) {
+        if let Some(session) = self.sessions.get_mut(session_slot) {
+            session.connection = None;
+            self.connected -= 1;
+        }
+    }
+
+    /// A session lives on without a connection.
+    pub(super) fn rest_session(&mut self, session_slot: u32) {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(session_slot) else { return };
         let dropped = session.drop_unacknowledged(&mut self.messages);
         let will_is_due =
             session.will.as_ref().is_some_and(|will| will.due_at.is_some_and(|due| due <= now));

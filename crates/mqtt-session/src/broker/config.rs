@@ -182,7 +182,7 @@ pub struct BrokerLimits {
     /// peer does not read. After it the connection is closed. Default: 30 s.
     pub write_stall: Duration,
     /// Bytes of changes that are recorded and not committed. Over it nothing more is read from
-    /// clients whose packets add to them, until commits catch up. Default: 8 MiB.
+    /// clients whose packets add to them, and no CONNECT, until commits catch up. Default: 8 MiB.
     pub uncommitted_bytes: usize,
     /// How long a batch that the store did not commit is not offered again. Default: 1 s.
     pub store_retry: Duration,

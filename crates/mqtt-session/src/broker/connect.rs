@@ -200,6 +200,7 @@ impl Broker {
             session.rates.get_or_insert_default().take_overs = rate;
         }
         let properties = self.connack_properties(&request, assigned, &grant);
+        let before = resumed.and_then(|session| self.take_before(session));
         self.bind(slot, session_slot, &request);
         self.record_connected(session_slot, resumed.is_some());
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT-3.2.0-1] [MQTT-3.2.0-2]
@@ -212,6 +213,7 @@ impl Broker {
         if !self.has_answer(slot) {
             // The client's Maximum Packet Size has no room for a CONNACK that tells it what it
             // must know: it cannot be served [MQTT-3.1.2-24].
+            self.forget_before(before);
             self.close(slot, super::CloseCause::Refused(ConnectReason::PacketTooLarge));
             return;
         }
@@ -220,7 +222,8 @@ impl Broker {
         if let Some(key) = self.connections.key(slot) {
             let session_present = resumed.is_some();
             let (id, client_id) = (ConnectionId(key), request.client_id);
-            self.announce(slot, BrokerEvent::Connected { id, client_id, session_present });
+            let event = BrokerEvent::Connected { id, client_id, session_present };
+            self.announce(slot, event, before);
         }
         self.arm_connection(slot);
     }

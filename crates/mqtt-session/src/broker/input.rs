@@ -7,6 +7,7 @@ use mqtt_codec::{
 };
 
 use super::connection::Phase;
+use super::store::is_behind;
 use super::{Broker, CloseCause, ConnectionId, OWN_BUFFER_FROM};
 use crate::Time;
 
@@ -123,6 +124,11 @@ impl Broker {
                     // [MQTT-3.1.0-1]: nothing is said to what does not begin with a CONNECT.
                     self.close(slot, CloseCause::NotMqtt);
                     return (input.len(), 0);
+                }
+                // A session would add to what is not committed.
+                Phase::Opened if is_behind(self.store.as_deref(), &self.config.limits) => {
+                    self.pause_for_room(slot);
+                    return (used, 0);
                 }
                 Phase::Opened | Phase::Deciding(_) | Phase::Challenged(_) => false,
                 // [MQTT-3.1.4-6]: what comes behind a refused CONNECT is not looked at.

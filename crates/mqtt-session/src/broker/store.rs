@@ -34,6 +34,7 @@ mod image;
 mod keys;
 mod ledger;
 mod record;
+mod refused;
 mod restore;
 mod snapshot;
 mod waits;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 
 pub use batch::{CommitToken, StoreBatch, StoreError};
 pub use change::{Change, MessageKey, STORE_FORMAT, SessionKey, StoredMessage};
+pub(super) use commit::is_behind;
 pub use error::{RestoreError, RestoreFault};
 pub(super) use keys::MessageKeys;
 pub(super) use ledger::Ledger;
@@ -177,7 +179,10 @@ impl Store {
     fn record_time(&mut self, now: Time) {
         let since = self.recorded_at.map_or_else(Default::default, |then| now.duration_since(then));
         self.recorded_at = Some(now);
-        if !since.is_zero() {
+        if let Some(Change::Elapsed(time)) = self.changes.last_mut() {
+            // However often a batch is tried again, it does not grow.
+            *time = time.saturating_add(since);
+        } else if !since.is_zero() {
             let change = Change::Elapsed(since);
             self.bytes += change.size();
             self.changes.push(change);

@@ -2,11 +2,11 @@
 
 use mqtt_codec::{
     ConnectReason, Decoded, DisconnectReason, Limits, Packet, PacketId, Properties, PubAck,
-    PubAckReason, PubRec, SubAck, SubAckReason, TopicFilter, decode,
+    PubAckReason, PubRec, SubAck, SubAckReason, decode,
 };
 
 use super::super::{Broker, BrokerEvent};
-use super::held::{HeldAnswer, Kind, Undo};
+use super::held::{Before, HeldAnswer, Kind};
 use super::{Store, StoreError};
 
 /// How many lists of answers are kept for the next connections that need one.
@@ -35,7 +35,7 @@ impl Broker {
             // After it nothing is sent, so it waits for nothing.
             Packet::Disconnect(_) => return false,
             Packet::ConnAck(ack) if ack.reason.is_error() => return false,
-            Packet::ConnAck(ack) => (Kind::ConnAck { is_resumed: ack.session_present }, false),
+            Packet::ConnAck(_) => (Kind::ConnAck, false),
             Packet::PubAck(ack) if depends && !ack.reason.is_error() => {
                 (Kind::PubAck(ack.packet_id), true)
             }
@@ -58,7 +58,7 @@ impl Broker {
             | Packet::Unsubscribe(_)
             | Packet::PingReq => (Kind::Other, false),
         };
-        let is_connack = matches!(kind, Kind::ConnAck { .. });
+        let is_connack = matches!(kind, Kind::ConnAck);
         let Some(held) = store.held_or_new(slot) else { return false };
         let len = held.len();
         // What does not fit the client's Maximum Packet Size is not sent [MQTT-3.1.2-24]
@@ -85,8 +85,7 @@ impl Broker {
         }
         if is_connack {
             // [MQTT-3.1.4-6]: if it is refused after all, nothing behind the CONNECT is handled.
-            connection.paused.for_store = true;
-            store.paused.push_back(key);
+            self.pause_until_committed(slot);
         }
         if is_counted && let Some(flow) = self.flow_of(slot) {
             // [MQTT-3.3.4-7]: what is not answered yet counts.
@@ -118,17 +117,27 @@ impl Broker {
     /// Answers that wait when their connection is closed are not sent any more: to the client it
     /// is as if the network had failed before.
     pub(in crate::broker) fn forget_held(&mut self, slot: u32) {
-        if let Some(store) = &mut self.store {
-            store.let_go(slot);
-        }
+        let Some(store) = &mut self.store else { return };
+        let before = store.held_mut(slot).and_then(|held| held.before.take());
+        store.let_go(slot);
+        self.forget_before(before);
     }
 
-    /// Counts an accepted client and tells the driver of it, once the CONNACK leaves.
-    pub(in crate::broker) fn announce(&mut self, slot: u32, event: BrokerEvent) {
+    /// Counts an accepted client and tells the driver of it, once the CONNACK leaves. Until then
+    /// what the session was `before` is kept.
+    pub(in crate::broker) fn announce(
+        &mut self,
+        slot: u32,
+        event: BrokerEvent,
+        before: Option<Box<Before>>,
+    ) {
         let held = self.store.as_deref_mut().and_then(|store| store.held_mut(slot));
-        match held.filter(|held| held.has_connack()) {
-            Some(held) => held.connected = Some(event),
-            None => self.note_connected(event),
+        if let Some(held) = held.filter(|held| held.has_connack()) {
+            held.connected = Some(event);
+            held.before = before;
+        } else {
+            self.note_connected(event);
+            self.forget_before(before);
         }
     }
 
@@ -167,8 +176,11 @@ impl Broker {
         if held.is_empty() {
             store.let_go(slot);
         }
-        if let Some(event) = left.connected {
-            self.note_connected(event);
+        let session = connection.session;
+        if let Some((event, before)) = left.connack {
+            event.into_iter().for_each(|event| self.note_connected(event));
+            self.forget_before(before);
+            session.into_iter().for_each(|session| self.record_accepted(session));
         }
         if let Some(flow) = self.flow_of(slot) {
             for _ in 0..left.counted {
@@ -225,7 +237,7 @@ impl Broker {
                     let (_, later) = answers.split_at_mut(at + 1);
                     self.undo_subscriptions(slot, undo, later);
                 }
-                Kind::ConnAck { .. } | Kind::Other => continue,
+                Kind::ConnAck | Kind::Other => continue,
             }
             self.statistics.refused_for_store += 1;
             if let Some((answer, _)) = answers.get_mut(at) {
@@ -242,19 +254,21 @@ impl Broker {
 
     /// A CONNECT whose session could not be stored is refused.
     fn refuse_connect(&mut self, slot: u32, error: StoreError) {
-        let session_slot = self.connections.get(slot).and_then(|connection| connection.session);
-        let held = self.store.as_deref().and_then(|store| store.held(slot));
-        let is_resumed = held.and_then(|held| held.connack()).unwrap_or_default();
+        let held = self.store.as_deref_mut().and_then(|store| store.held_mut(slot));
+        let before = held.and_then(|held| held.before.take());
         self.forget_held(slot);
         self.statistics.refused_for_store += 1;
-        if let Some(session_slot) = session_slot {
+        self.begin_changes();
+        let session = self.connections.get_mut(slot).and_then(|c| c.session.take());
+        if let Some(session_slot) = session {
             // A client that was not let in has no will.
             self.discard_will(session_slot);
-            if !is_resumed && let Some(session) = self.sessions.get_mut(session_slot) {
-                session.expiry_interval = 0;
+            self.unbind(session_slot);
+            match before {
+                Some(before) => self.put_back(session_slot, *before),
+                None => self.end_session(session_slot),
             }
         }
-        self.begin_changes();
         self.refuse(
             slot,
             match error {
@@ -262,48 +276,6 @@ impl Broker {
                 StoreError::Full => ConnectReason::QuotaExceeded,
             },
         );
-    }
-
-    /// A QoS 2 message was refused after it had been recorded [MQTT-4.3.3-9].
-    fn forget_received(&mut self, slot: u32, id: PacketId) {
-        let Some(session_slot) = self.connections.get(slot).and_then(|c| c.session) else { return };
-        if let Some(flow) = self.flow_of(slot) {
-            flow.incoming.refused(id);
-        }
-        self.record_forgotten(session_slot, id);
-    }
-
-    /// Makes the subscriptions what they were before a SUBSCRIBE that was refused, unless a
-    /// `later` one on the same connection decides about them.
-    fn undo_subscriptions(
-        &mut self,
-        slot: u32,
-        undo: Vec<Undo>,
-        later: &mut [(HeldAnswer, Vec<u8>)],
-    ) {
-        let Some(session_slot) = self.connections.get(slot).and_then(|c| c.session) else { return };
-        // The last one first: a filter may stand in the packet twice.
-        for Undo { filter, previous } in undo.into_iter().rev() {
-            let successor = later.iter_mut().find_map(|(answer, _)| answer.kind.undo_of(&filter));
-            if let Some(successor) = successor {
-                if successor.previous.is_some() {
-                    successor.previous = previous;
-                }
-                continue;
-            }
-            let Ok(topic_filter) = TopicFilter::new(&filter) else { continue };
-            if self.subscription_of(session_slot, &topic_filter).is_none() {
-                continue;
-            }
-            match previous {
-                Some(previous) => {
-                    self.restore_subscription(session_slot, &topic_filter, previous);
-                }
-                None => {
-                    self.unsubscribe_recorded(session_slot, &topic_filter);
-                }
-            }
-        }
     }
 }
 

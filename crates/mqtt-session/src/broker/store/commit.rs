@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::Broker;
+use super::super::{Broker, BrokerLimits};
 use super::{CommitToken, Out, Store, StoreBatch, StoreError};
 use crate::Time;
 
@@ -95,7 +95,9 @@ impl Broker {
     ///   does not vouch for the message, not that nobody will see it.
     /// - A SUBSCRIBE is answered with 0x83 (0x97) for each filter; a subscription that was new is
     ///   deleted, and one that was replaced is there again as it was.
-    /// - A CONNECT is refused with 0x83 (0x97); a session that was new ends.
+    /// - A CONNECT is refused with 0x83 (0x97); a session that was new ends, and one that was
+    ///   resumed is what it was before, with its will and with what is left of its time. What a
+    ///   Clean Start or a take-over ended does not come back.
     /// - UNSUBACK, PUBREL, PUBCOMP and QoS 2 messages wait for the next batch.
     /// - QoS 0 and QoS 1 messages go on to those who are there.
     pub fn handle_commit_failed(&mut self, now: Time, token: CommitToken, error: StoreError) {
@@ -144,28 +146,49 @@ impl Broker {
 
     /// A packet was handled: if too much waits for the store, the connection waits too.
     pub(in crate::broker) fn pause_for_store(&mut self, slot: u32) {
-        let limit = self.config.limits.uncommitted_bytes;
-        let Some(store) = self.store.as_deref_mut() else { return };
-        let Some(key) = self.connections.key(slot) else { return };
-        let Some(connection) = self.connections.get_mut(slot) else { return };
-        let is_over = store.has_changed && store.uncommitted_bytes() > limit;
-        if is_over && !connection.paused.for_store && !connection.is_closing() {
-            connection.paused.for_store = true;
-            self.statistics.held_back.for_store += 1;
-            store.paused.push_back(key);
+        let store = self.store.as_deref();
+        if store.is_some_and(|store| store.has_changed) && is_behind(store, &self.config.limits) {
+            self.pause_for_room(slot);
         }
+    }
+
+    /// Reads nothing more from a connection because too much is not committed.
+    pub(in crate::broker) fn pause_for_room(&mut self, slot: u32) {
+        if self.pause_until_committed(slot) {
+            self.statistics.held_back.for_store += 1;
+        }
+    }
+
+    /// Reads nothing more from a connection until there was a commit. Returns whether it was read
+    /// until now.
+    pub(super) fn pause_until_committed(&mut self, slot: u32) -> bool {
+        let Self { store, connections, .. } = self;
+        let (Some(store), Some(key)) = (store.as_deref_mut(), connections.key(slot)) else {
+            return false;
+        };
+        let open = connections.len();
+        let Some(connection) = connections.get_mut(slot) else { return false };
+        if connection.paused.for_store || connection.is_closing() {
+            return false;
+        }
+        connection.paused.for_store = true;
+        if store.paused.len() > 2 * open {
+            // Most of them are over: who comes and goes while a store fails leaves nothing behind.
+            store.paused.retain(|&key| connections.is_current(key));
+        }
+        store.paused.push_back(key);
+        true
     }
 
     /// Input goes on where it waited for the store, as long as there is room.
     fn resume_publishers(&mut self) {
         let now = self.now;
-        let limit = self.config.limits.uncommitted_bytes;
         let waiting = self.store.as_ref().map_or(0, |store| store.paused.len());
         for _ in 0..waiting {
-            let Some(store) = self.store.as_deref_mut() else { return };
-            if store.uncommitted_bytes() > limit {
+            if is_behind(self.store.as_deref(), &self.config.limits) {
                 return;
             }
+            let Some(store) = self.store.as_deref_mut() else { return };
             let Some(key) = store.paused.pop_front() else { return };
             if !self.connections.is_current(key) {
                 continue;
@@ -184,6 +207,12 @@ impl Broker {
             }
         }
     }
+}
+
+/// Whether so much is not committed that nothing more is read from those who add to it.
+#[inline]
+pub(in crate::broker) fn is_behind(store: Option<&Store>, limits: &BrokerLimits) -> bool {
+    store.is_some_and(|store| store.uncommitted_bytes() > limits.uncommitted_bytes)
 }
 
 impl Store {

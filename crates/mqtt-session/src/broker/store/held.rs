@@ -9,7 +9,10 @@ use mqtt_codec::PacketId;
 
 use super::super::BrokerEvent;
 use super::super::route::Subscription;
+use super::super::session::StoredWill;
 use super::super::slots::Key;
+use super::MessageKey;
+use crate::Time;
 
 /// The answers that wait.
 #[derive(Debug, Default)]
@@ -19,6 +22,17 @@ pub(in crate::broker) struct Held {
     bytes: Vec<u8>,
     /// What the driver is told once the CONNACK leaves.
     pub(super) connected: Option<BrokerEvent>,
+    /// What the session was before the CONNECT, as long as the CONNACK waits.
+    pub(super) before: Option<Box<Before>>,
+}
+
+/// A session without a connection, as a CONNECT found it.
+#[derive(Debug)]
+pub(in crate::broker) struct Before {
+    pub(super) expiry_interval: u32,
+    pub(super) ends_at: Time,
+    /// The will whose delay was still running; its message is held.
+    pub(super) will: Option<Box<StoredWill>>,
 }
 
 /// One answer that waits.
@@ -37,10 +51,7 @@ pub(super) struct HeldAnswer {
 #[derive(Debug)]
 pub(super) enum Kind {
     /// The CONNECT is refused.
-    ConnAck {
-        /// Whether the session was there before.
-        is_resumed: bool,
-    },
+    ConnAck,
     /// The message is refused.
     PubAck(PacketId),
     /// The message is refused, its Packet Identifier is forgotten, and nobody gets it at QoS 2.
@@ -57,6 +68,9 @@ pub(super) struct Reached {
     pub(super) session: Key,
     /// Where it stands among all that was queued for the session.
     pub(super) order: u32,
+    /// The message, if the session is stored: places are given out anew once a session without a
+    /// connection has nothing under way.
+    pub(super) message: Option<MessageKey>,
 }
 
 /// A filter of a SUBSCRIBE, and the subscription that it replaced.
@@ -72,7 +86,8 @@ pub(in crate::broker) struct Undo {
 pub(super) struct Left {
     /// How many answers gave back what they counted towards the Receive Maximum.
     pub(super) counted: u16,
-    pub(super) connected: Option<BrokerEvent>,
+    /// Whether a CONNACK did, and what is done then.
+    pub(super) connack: Option<(Option<BrokerEvent>, Option<Box<Before>>)>,
 }
 
 /// How large a list may be that is kept for the next connection.
@@ -84,7 +99,7 @@ impl Kind {
     pub(super) fn undo_of(&mut self, filter: &str) -> Option<&mut Undo> {
         match self {
             Self::SubAck(undo) => undo.iter_mut().find(|undo| *undo.filter == *filter),
-            Self::ConnAck { .. } | Self::PubAck(_) | Self::PubRec(..) | Self::Other => None,
+            Self::ConnAck | Self::PubAck(_) | Self::PubRec(..) | Self::Other => None,
         }
     }
 }
@@ -109,15 +124,7 @@ impl Held {
 
     /// Whether the first answer is a CONNACK: before it nothing may be sent.
     pub(super) fn has_connack(&self) -> bool {
-        self.connack().is_some()
-    }
-
-    /// Whether the session of the CONNACK that waits was there before; `None` if none waits.
-    pub(super) fn connack(&self) -> Option<bool> {
-        match self.answers.front()?.kind {
-            Kind::ConnAck { is_resumed } => Some(is_resumed),
-            Kind::PubAck(_) | Kind::PubRec(..) | Kind::SubAck(_) | Kind::Other => None,
-        }
+        self.answers.front().is_some_and(|first| matches!(first.kind, Kind::ConnAck))
     }
 
     /// The mark of the last answer.
@@ -142,8 +149,8 @@ impl Held {
         while let Some(answer) = self.answers.pop_front_if(|first| first.mark <= committed) {
             len += answer.len;
             left.counted += u16::from(answer.is_counted);
-            if let Kind::ConnAck { .. } = answer.kind {
-                left.connected = self.connected.take();
+            if matches!(answer.kind, Kind::ConnAck) {
+                left.connack = Some((self.connected.take(), self.before.take()));
             }
         }
         out.extend_from_slice(self.bytes.get(..len).unwrap_or_default());

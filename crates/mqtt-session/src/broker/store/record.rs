@@ -16,7 +16,6 @@ use super::super::session::{Delivery, Flow, Session};
 use super::held::Reached;
 use super::{Change, Ledger, MessageKey, SessionKey, Store, StoredMessage, StoredSession, Undo};
 use crate::Time;
-use crate::exchange::Recorded;
 
 impl Broker {
     /// The packet or call at hand begins: what it changes is told from what others changed.
@@ -35,11 +34,6 @@ impl Broker {
         };
         let interval = state.expiry_interval;
         match store.session(slot) {
-            // From here on it ends with its connection: a restart must not find it.
-            Some(session) if interval == 0 => {
-                store.record(Change::SessionEnded { session: session.key });
-                store.set_session(slot, None);
-            }
             Some(session) => {
                 if is_resumed {
                     store.record(Change::SessionResumed { session: session.key });
@@ -52,6 +46,14 @@ impl Broker {
                     store.record(session_begun(session, state));
                 }
             }
+        }
+    }
+
+    /// The client of a session has its CONNACK: if the session ends with this connection, it need
+    /// not be stored any more. Until now the CONNECT could have been refused.
+    pub(super) fn record_accepted(&mut self, slot: u32) {
+        if self.sessions.get(slot).is_some_and(|session| session.expiry_interval == 0) {
+            self.record_ended(slot);
         }
     }
 
@@ -274,13 +276,16 @@ impl Broker {
 
     #[inline(never)]
     fn queue_recorded(&mut self, slot: u32, message: MessageId, qos: QoS) {
-        if qos == QoS::ExactlyOnce {
-            self.note_reached(slot);
-        }
         if self.stored_session(slot).is_none() {
+            if qos == QoS::ExactlyOnce {
+                self.note_reached(slot, None);
+            }
             return;
         }
         let Some(message) = self.store_message(message) else { return };
+        if qos == QoS::ExactlyOnce {
+            self.note_reached(slot, Some(message));
+        }
         let Self { store, sessions, .. } = self;
         let (Some(store), Some(state)) = (store.as_deref_mut(), sessions.get(slot)) else {
             return;
@@ -302,52 +307,14 @@ impl Broker {
     }
 
     /// The message at hand goes to a session at QoS 2.
-    fn note_reached(&mut self, slot: u32) {
+    fn note_reached(&mut self, slot: u32, message: Option<MessageKey>) {
         let Some(session) = self.sessions.key(slot) else { return };
         let flow = self.sessions.get(slot).and_then(|session| session.flow.as_ref());
         if let Some(queued) = flow.and_then(|flow| flow.acknowledged.back())
             && let Some(store) = &mut self.store
         {
-            store.reached.push(Reached { session, order: queued.order });
+            store.reached.push(Reached { session, order: queued.order, message });
         }
-    }
-
-    /// Takes back a QoS 2 delivery that was not sent yet: the message was refused after all, and
-    /// if its publisher does not hear of that it comes again and is a new one [MQTT-4.3.3-9].
-    pub(super) fn withdraw(&mut self, reached: Reached) {
-        let Reached { session, order } = reached;
-        if !self.sessions.is_current(session) {
-            return;
-        }
-        let state = self.sessions.get_mut(session.slot);
-        let Some(flow) = state.and_then(|state| state.flow.as_deref_mut()) else { return };
-        let is_it = |delivery: &Delivery| delivery.order == order && !delivery.is_replayed;
-        // What was queued with the batch that failed has not been sent, not even if it has its
-        // Packet Identifier and waits on a connection that came later.
-        let begun = flow.outgoing.exchanges().find(|(_, _, _, delivery)| is_it(delivery));
-        if let Some((id, ..)) = begun {
-            if let Recorded::Refused(Delivery { message: Some(message), .. }) =
-                flow.outgoing.on_pubrec(id, true)
-            {
-                self.messages.release(message);
-                self.forget_waiting(session.slot, id);
-                let packet_id = id;
-                self.record_for(session.slot, |session| Change::Finished { session, packet_id });
-            }
-            return;
-        }
-        let queued = flow.undecided.take_if(|delivery| is_it(delivery)).or_else(|| {
-            let at = flow.acknowledged.iter().position(is_it)?;
-            let delivery = flow.acknowledged.remove(at)?;
-            let message = delivery.message.and_then(|id| self.messages.get(id));
-            flow.queued_bytes -= message.map_or(0, |message| message.size());
-            Some(delivery)
-        });
-        let Some(id) = queued.and_then(|delivery| delivery.message) else { return };
-        if let Some(message) = self.messages.key(id) {
-            self.record_for(session.slot, |session| Change::Withdrawn { session, message });
-        }
-        self.messages.release(id);
     }
 
     /// Gives the one message in the queue of a session its Packet Identifier, if it could be sent
@@ -405,7 +372,7 @@ impl Broker {
 
     /// An exchange has gone on before its PUBLISH was sent: a client may answer what it was not
     /// sent yet. Then that is not sent.
-    fn forget_waiting(&mut self, slot: u32, packet_id: PacketId) {
+    pub(super) fn forget_waiting(&mut self, slot: u32, packet_id: PacketId) {
         if self.store.is_some()
             && let Some(session) = self.sessions.get_mut(slot)
             && let Some(flow) = session.flow.as_deref_mut()
@@ -457,12 +424,12 @@ impl Broker {
     }
 
     #[inline]
-    fn stored_session(&self, slot: u32) -> Option<SessionKey> {
+    pub(super) fn stored_session(&self, slot: u32) -> Option<SessionKey> {
         Some(self.store.as_deref()?.session(slot)?.key)
     }
 
     #[inline]
-    fn record_for(&mut self, slot: u32, change: impl FnOnce(SessionKey) -> Change) {
+    pub(super) fn record_for(&mut self, slot: u32, change: impl FnOnce(SessionKey) -> Change) {
         if let Some(store) = self.store.as_deref_mut()
             && let Some(session) = store.session(slot)
         {
