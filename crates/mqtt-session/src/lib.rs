@@ -23,9 +23,9 @@ pub use client::{
     Acknowledgement, Attempt, AuthenticateError, AuthenticationData, Backoff, Client,
     ClientCloseCause, ClientConfig, ClientEvent, ClientStatistics, ConfigError, Delivery,
     DialFault, DisconnectError, DisconnectOptions, EndReason, Jitter, Matches, Message, Negotiated,
-    Outage, Publication, PublishError, PublishId, PublishOutcome, Reconnect, ServerLimit,
-    ServerReference, SessionPolicy, SubscribeError, SubscriptionKey, Target, Unsent, Violation,
-    Will,
+    Offline, Outage, Overflow, Publication, PublishError, PublishId, PublishOutcome, Reconnect,
+    Republish, ServerLimit, ServerReference, SessionPolicy, SubscribeError, SubscriptionKey,
+    Target, Unsent, UnsentMessage, Violation, Will,
 };
 pub use index::{FilterId, SubscriptionIndex};
 pub use time::{Deadline, Time, Timer};

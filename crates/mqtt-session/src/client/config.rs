@@ -7,6 +7,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use mqtt_codec::{PropertyBuf, QoS};
 
+use super::offline::{Offline, Republish};
 use super::policy::Policy;
 
 /// The largest packet that is accepted from a server that was told no Maximum Packet Size.
@@ -46,6 +47,8 @@ pub struct ClientConfig {
     pub(super) max_outgoing_bytes: usize,
     pub(super) max_filters: usize,
     pub(super) policy: Policy,
+    pub(super) offline: Offline,
+    pub(super) republish: Republish,
 }
 
 /// User name and password of a CONNECT.
@@ -104,6 +107,8 @@ impl ClientConfig {
             max_outgoing_bytes: 16 * 1024 * 1024,
             max_filters: 65_536,
             policy: Policy::default(),
+            offline: Offline::default(),
+            republish: Republish::default(),
         }
     }
 

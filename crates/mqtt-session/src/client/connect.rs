@@ -70,7 +70,7 @@ impl Client {
         }
         // [MQTT-3.2.2-5] [MQTT-3.1.2-4]
         if !connack.session_present {
-            self.session.end(&mut self.events);
+            self.session.end(self.config.republish, &mut self.events);
         }
         let negotiated = Negotiated::new(&self.config, &self.session.client_id, connack);
         self.session.client_id = negotiated.client_id.clone();

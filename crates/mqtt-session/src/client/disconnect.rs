@@ -137,6 +137,7 @@ impl Client {
     /// Time has passed. Calling this before the deadline is harmless.
     pub fn handle_timeout(&mut self, now: Time) {
         let now = self.advance(now);
+        self.expire(now);
         match &mut self.link {
             Link::Idle => self.dial_timeout(now),
             Link::Connecting(connecting) => {
@@ -168,6 +169,13 @@ impl Client {
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Deadline> {
+        let link = self.link_deadline();
+        let Some(at) = self.session.outbox.next_expiry() else { return link };
+        let expiry = Deadline { at, timer: Timer::MessageExpiry };
+        Some(link.filter(|link| link.at <= expiry.at).unwrap_or(expiry))
+    }
+
+    fn link_deadline(&self) -> Option<Deadline> {
         match &self.link {
             Link::Idle => self.reconnecting.deadline(),
             Link::Connecting(connecting) => {

@@ -7,6 +7,7 @@ use super::deliveries::Delivery;
 use super::error::{ClientCloseCause, ServerLimit};
 use super::message::Message;
 use super::negotiated::Negotiated;
+use super::offline::UnsentMessage;
 use super::outbox::PublishId;
 use super::reconnect::{Attempt, EndReason};
 use super::retry::Outage;
@@ -131,8 +132,12 @@ pub enum PublishOutcome {
     /// It was accepted before the server's limits were known, and the server does not allow it.
     NotAllowed(ServerLimit),
     /// It was sent, and the session ended before it was acknowledged: the server may or may not
-    /// have it.
+    /// have it. It was not published again, as
+    /// [`ClientConfig::republish`](super::ClientConfig::republish) says, or could not be.
     SessionLost,
+    /// It was not sent, and is handed back: a newer message took its place in the offline queue,
+    /// or it was [only for a connection](super::Publication::only_online) that has ended.
+    Dropped(Box<UnsentMessage>),
 }
 
 /// The server's answer to a message.
@@ -143,4 +148,7 @@ pub struct Acknowledgement {
     pub reason: PubAckReason,
     /// What else the server said in its last packet about the message.
     pub properties: PropertyBuf,
+    /// Whether the message was sent in an earlier session too, which the server lost before it
+    /// acknowledged it: the server may have it twice.
+    pub republished: bool,
 }

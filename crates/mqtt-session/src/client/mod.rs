@@ -12,6 +12,7 @@ mod keep_alive;
 mod link;
 mod message;
 mod negotiated;
+mod offline;
 mod outbox;
 mod policy;
 mod publication;
@@ -39,6 +40,7 @@ pub use error::{
 pub use event::{Acknowledgement, ClientEvent, PublishOutcome};
 pub use message::Message;
 pub use negotiated::Negotiated;
+pub use offline::{Offline, Overflow, Republish, UnsentMessage};
 pub use outbox::PublishId;
 pub use policy::{Backoff, Jitter, Reconnect};
 pub use publication::Publication;
@@ -206,9 +208,14 @@ impl Client {
     /// properties and payload.
     #[must_use]
     pub fn has_room_for(&self, size: usize) -> bool {
-        let (messages, bytes) =
-            self.link.open().map_or((0, 0), |open| (open.ready.qos0(), open.ready.len()));
-        self.session.outbox.has_room_for(size, messages, bytes)
+        match self.link.open() {
+            Some(open) => {
+                let (messages, bytes) = (open.ready.qos0(), open.ready.len());
+                self.session.outbox.has_room_for(size, messages, bytes)
+            }
+            None if self.reconnecting.wants_connection() => self.has_room_offline(size),
+            None => self.session.outbox.has_room_for(size, 0, 0),
+        }
     }
 
     /// QoS 1 and QoS 2 messages that were delivered and that
@@ -254,6 +261,12 @@ impl Client {
         self.link = Link::Closing(Box::new(Closing::new(now, last, qos0, cause)));
     }
 
+    /// What is published again now if the session is lost.
+    fn republish(&self) -> Republish {
+        // After the last connection nobody would send it.
+        if self.reconnecting.is_leaving() { Republish::Nothing } else { self.config.republish }
+    }
+
     /// The connection is gone; nothing more can be sent on it.
     fn connection_ended(&mut self, cause: ClientCloseCause) {
         self.settle_connection();
@@ -279,10 +292,15 @@ impl Client {
                 Some(open.negotiated.session_expiry_interval)
             }
         };
-        self.statistics.qos0_lost += self.session.connection_ended() as u64;
+        self.session.connection_ended();
+        let goes_on = self.reconnecting.wants_connection();
+        let keeps_qos0 = goes_on && self.config.offline.keeps_qos0;
+        for slot in self.session.outbox.take_transient(keeps_qos0) {
+            self.dropped(self.now, slot);
+        }
         // [MQTT-3.1.2-23]
         if expiry == Some(0) {
-            self.session.end(&mut self.events);
+            self.session.end(self.republish(), &mut self.events);
         }
     }
 }

@@ -12,6 +12,7 @@ use mqtt_codec::{EncodeError, QoS};
 
 use super::publication::{Outgoing, Publication};
 use crate::Time;
+use crate::deadlines::{DeadlineHandle, Deadlines};
 
 /// A QoS 1 or QoS 2 message that was accepted by [`Client::publish`](super::Client::publish).
 ///
@@ -47,11 +48,15 @@ pub(super) struct Outbox {
     queued: u64,
     max_messages: usize,
     max_bytes: usize,
+    /// When queued messages expire.
+    expiries: Deadlines<u32>,
 }
 
 #[derive(Debug, Default)]
 struct Slot {
     generation: u32,
+    /// In `expiries`, while the message is queued and can expire.
+    expiry: Option<DeadlineHandle>,
     /// How many messages were queued before it.
     order: u64,
     message: Outgoing,
@@ -68,6 +73,7 @@ impl Outbox {
             queued: 0,
             max_messages: max_messages.max(1),
             max_bytes,
+            expiries: Deadlines::new(),
         }
     }
 
@@ -78,6 +84,13 @@ impl Outbox {
         let held = self.len() + messages;
         let bytes = self.bytes.saturating_add(bytes).saturating_add(size);
         held == 0 || (held < self.max_messages && bytes <= self.max_bytes)
+    }
+
+    /// Whether a message of so many bytes finds room within other limits than the configured ones.
+    pub(super) fn fits(&self, size: usize, max_messages: usize, max_bytes: usize) -> bool {
+        let held = self.len();
+        let bytes = self.bytes.saturating_add(size);
+        (held == 0 && max_messages > 0) || (held < max_messages && bytes <= max_bytes)
     }
 
     /// Messages that have not ended.
@@ -127,6 +140,9 @@ impl Outbox {
         let Some(place) = self.slots.get_mut(slot as usize) else { return };
         place.order = self.queued;
         self.queued += 1;
+        if let Some(at) = place.message.expires_at() {
+            place.expiry = Some(self.expiries.insert(at.as_nanos(), slot));
+        }
         match place.message.qos {
             QoS::AtMostOnce => self.unacknowledged.push_back(slot),
             QoS::AtLeastOnce | QoS::ExactlyOnce => self.acknowledged.push_back(slot),
@@ -137,8 +153,44 @@ impl Outbox {
     pub(super) fn queue_first(&mut self, slot: u32) {
         if let Some(place) = self.slots.get_mut(slot as usize) {
             place.order = 0;
+            if let Some(at) = place.message.expires_at() {
+                place.expiry = Some(self.expiries.insert(at.as_nanos(), slot));
+            }
             self.acknowledged.push_front(slot);
         }
+    }
+
+    /// Lets a message whose session is lost wait to be sent anew, before all others.
+    pub(super) fn republish(&mut self, slot: u32) {
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            place.message.is_republished = true;
+        }
+        self.queue_first(slot);
+    }
+
+    /// When the first queued message expires.
+    pub(super) fn next_expiry(&self) -> Option<Time> {
+        self.expiries.peek().map(|(at, _)| Time::from_nanos(at))
+    }
+
+    /// Takes a message that has expired out of its queue.
+    pub(super) fn pop_expired(&mut self, now: Time) -> Option<u32> {
+        let slot = self.expiries.pop_due(now.as_nanos())?;
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            place.expiry = None;
+        }
+        for queue in [&mut self.unacknowledged, &mut self.acknowledged] {
+            // Those that expire first mostly came first.
+            if let Some(at) = queue.iter().position(|queued| *queued == slot) {
+                queue.remove(at);
+            }
+        }
+        Some(slot)
+    }
+
+    /// The QoS 0 message that has waited for longest.
+    pub(super) fn oldest_unacknowledged(&self) -> Option<u32> {
+        self.unacknowledged.front().copied()
     }
 
     /// Whether no message waits for its turn.
@@ -165,8 +217,13 @@ impl Outbox {
         for queue in [&mut self.unacknowledged, &mut self.acknowledged] {
             if queue.front() == Some(&slot) {
                 queue.pop_front();
-                return;
+                break;
             }
+        }
+        if let Some(place) = self.slots.get_mut(slot as usize)
+            && let Some(expiry) = place.expiry.take()
+        {
+            self.expiries.cancel(expiry, slot);
         }
     }
 
@@ -203,13 +260,33 @@ impl Outbox {
         }
     }
 
-    /// Drops the QoS 0 messages that were not sent, and says how many they were.
-    pub(super) fn drop_unacknowledged(&mut self) -> usize {
-        let dropped = self.unacknowledged.len();
-        while let Some(slot) = self.unacknowledged.pop_front() {
-            self.release(slot);
+    /// Takes those messages out of the queues that are not kept for another connection.
+    pub(super) fn take_transient(&mut self, keeps_qos0: bool) -> Vec<u32> {
+        let mut taken = Vec::new();
+        let slots = &self.slots;
+        let is_kept = |slot: &u32| {
+            let message = slots.get(*slot as usize).map(|slot| &slot.message);
+            message.is_some_and(|message| {
+                !message.only_online && (keeps_qos0 || message.qos != QoS::AtMostOnce)
+            })
+        };
+        for queue in [&mut self.unacknowledged, &mut self.acknowledged] {
+            queue.retain(|slot| {
+                let is_kept = is_kept(slot);
+                if !is_kept {
+                    taken.push(*slot);
+                }
+                is_kept
+            });
         }
-        dropped
+        for slot in &taken {
+            if let Some(place) = self.slots.get_mut(*slot as usize)
+                && let Some(expiry) = place.expiry.take()
+            {
+                self.expiries.cancel(expiry, *slot);
+            }
+        }
+        taken
     }
 }
 
@@ -278,7 +355,9 @@ mod tests {
         assert!(!outbox.has_room_for(7, 0, 1));
         push(&mut outbox, "b", QoS::AtLeastOnce);
         assert!(!outbox.has_room_for(0, 0, 0));
-        assert_eq!(outbox.drop_unacknowledged(), 1);
+        let dropped = outbox.take_transient(false);
+        assert_eq!(dropped.len(), 1);
+        outbox.release(dropped[0]);
         assert!(outbox.has_room_for(0, 0, 0));
     }
 

@@ -8,6 +8,7 @@ use mqtt_codec::{
     TopicName,
 };
 
+use super::offline::{self, UnsentMessage};
 use crate::exchange::OutgoingAlias;
 use crate::{Time, TransmitBuf};
 
@@ -28,6 +29,9 @@ pub struct Publication<'a> {
     pub retain: bool,
     /// Its properties. A Message Expiry Interval counts down while the message waits to be sent.
     pub properties: Properties<'a>,
+    /// Whether it is worth sending only on the connection that stands now: without one it is
+    /// refused, and if it could not be sent before the connection ended it is dropped.
+    pub only_online: bool,
 }
 
 impl<'a> Publication<'a> {
@@ -39,6 +43,7 @@ impl<'a> Publication<'a> {
             qos: QoS::AtMostOnce,
             retain: false,
             properties: Properties::EMPTY,
+            only_online: false,
         }
     }
 
@@ -135,6 +140,10 @@ pub(super) struct Outgoing {
     expires_at: Option<Time>,
     /// The reason of its PUBREC, for when PUBCOMP has come.
     pub(super) recorded: PubAckReason,
+    /// Not to be kept for another connection.
+    pub(super) only_online: bool,
+    /// It was sent in a session that the server has lost since, and is sent anew.
+    pub(super) is_republished: bool,
 }
 
 impl Default for Outgoing {
@@ -149,6 +158,8 @@ impl Default for Outgoing {
             retain: false,
             expires_at: None,
             recorded: PubAckReason::Success,
+            only_online: false,
+            is_republished: false,
         }
     }
 }
@@ -199,6 +210,7 @@ impl Outgoing {
         self.payload = mem::take(&mut publication.payload);
         self.qos = publication.qos;
         self.retain = publication.retain;
+        self.only_online = publication.only_online;
     }
 
     /// Appends the PUBLISH, if it is not larger than `maximum`.
@@ -255,7 +267,6 @@ impl Outgoing {
             OutgoingAlias::Set(alias) => (topic, Some(alias)),
             OutgoingAlias::Known(alias) => (None, Some(alias)),
         };
-        let properties = self.header.len().saturating_sub(self.properties_len as usize);
         let header = Forward {
             qos: id.map_or(PublishQos::AtMostOnce, |id| publish_qos(self.qos, id, dup)),
             retain: self.retain,
@@ -264,10 +275,28 @@ impl Outgoing {
             // A message that has been sent lives on, though for no whole second any more.
             message_expiry_interval: self.expiry(now).map(|seconds| seconds.max(1)),
             subscription_ids: &[],
-            forwardable: self.header.get(properties..).unwrap_or_default(),
+            forwardable: self.forwardable(),
             payload_len: self.payload.len(),
         };
         out.append(|bytes| header.encode_header(bytes, maximum))
+    }
+
+    /// Its properties without the Message Expiry Interval.
+    fn forwardable(&self) -> &[u8] {
+        let start = self.header.len().saturating_sub(self.properties_len as usize);
+        self.header.get(start..).unwrap_or_default()
+    }
+
+    /// What the application gets back if the message is not sent.
+    pub(super) fn hand_back(&self, now: Time) -> UnsentMessage {
+        UnsentMessage {
+            topic: self.topic().into(),
+            payload: self.payload.clone(),
+            qos: self.qos,
+            retain: self.retain,
+            properties: offline::properties(self.forwardable(), self.expiry(now)),
+            may_have_arrived: self.is_republished,
+        }
     }
 
     /// Where it is published to.
@@ -286,6 +315,11 @@ impl Outgoing {
         self.expires_at.map(|at| now.secs_until(at))
     }
 
+    /// When it expires.
+    pub(super) const fn expires_at(&self) -> Option<Time> {
+        self.expires_at
+    }
+
     /// Bytes that it holds.
     pub(super) fn size(&self) -> usize {
         self.header.len() + self.payload.len()
@@ -301,6 +335,8 @@ impl Outgoing {
         self.payload = Bytes::new();
         self.expires_at = None;
         self.recorded = PubAckReason::Success;
+        self.only_online = false;
+        self.is_republished = false;
         self.header.clear();
         if self.header.capacity() > SPARE_BYTES {
             self.header = Vec::new();

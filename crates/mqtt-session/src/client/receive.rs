@@ -350,7 +350,9 @@ impl Client {
     fn published(&mut self, slot: u32, reason: PubAckReason, properties: &Properties<'_>) {
         let properties =
             if properties.is_empty() { PropertyBuf::new() } else { (*properties).into() };
-        let acknowledgement = Acknowledgement { reason, properties };
+        let republished =
+            self.session.outbox.get(slot).is_some_and(|message| message.is_republished);
+        let acknowledgement = Acknowledgement { reason, properties, republished };
         let outcome = if reason.is_error() {
             PublishOutcome::Refused(acknowledgement)
         } else {

@@ -133,6 +133,19 @@ impl Reconnecting {
         }
     }
 
+    /// Whether another connection is made if the present one ends, or if there is none.
+    pub(super) const fn wants_connection(&self) -> bool {
+        match self.phase {
+            Phase::Waiting { .. } | Phase::Dialling { .. } | Phase::Connected => !self.is_leaving,
+            Phase::Unmanaged | Phase::Ended => false,
+        }
+    }
+
+    /// Whether the application wants to leave.
+    pub(super) const fn is_leaving(&self) -> bool {
+        self.is_leaving
+    }
+
     /// Whether there is no connection, and one is wanted.
     pub(super) const fn is_dialling(&self) -> bool {
         matches!(self.phase, Phase::Waiting { .. } | Phase::Dialling { .. })
@@ -303,7 +316,10 @@ impl Client {
     /// Whether the transport that stands is one that the client asked for, or would have used.
     pub(super) fn takes_transport(&mut self) -> bool {
         match self.reconnecting.phase {
-            Phase::Unmanaged => true,
+            Phase::Unmanaged => {
+                self.reconnecting.is_leaving = false;
+                true
+            }
             Phase::Dialling { .. } => {
                 self.reconnecting.phase = Phase::Connected;
                 true

@@ -8,10 +8,12 @@ use mqtt_codec::{PacketId, PropertyBuf, QoS};
 use super::config::{ClientConfig, FirstConnection};
 use super::deliveries::Deliveries;
 use super::event::{ClientEvent, PublishOutcome};
+use super::offline::Republish;
 use super::outbox::Outbox;
 use super::requests::Request;
+use super::statistics::ClientStatistics;
 use super::subscriptions::Subscriptions;
-use crate::exchange::{Incoming, Outgoing};
+use crate::exchange::{Exchange, Incoming, Outgoing};
 
 /// The part of a client that outlives its connections.
 #[derive(Debug)]
@@ -77,11 +79,11 @@ impl Session {
         }
     }
 
-    /// The connection is gone. Returns how many QoS 0 messages went with it.
+    /// The connection is gone.
     ///
     /// SUBSCRIBEs are made again from what is not confirmed when the next connection stands;
     /// UNSUBSCRIBEs are kept, for nothing else remembers them.
-    pub(super) fn connection_ended(&mut self) -> usize {
+    pub(super) fn connection_ended(&mut self) {
         self.qos1.clear();
         self.qos2.suspend();
         let _requests = self.exchanges.clear_requests();
@@ -89,20 +91,40 @@ impl Session {
         let waiting = self.requests.drain(..);
         let kept = unanswered.chain(waiting).filter(Request::is_unsubscribe).collect();
         self.requests = kept;
-        self.outbox.drop_unacknowledged()
     }
 
     /// The session is over, at the server too: nothing of it is ever sent again
-    /// [MQTT-3.1.2-4] [MQTT-3.2.2-5]. Messages that were not sent yet stay.
-    pub(super) fn end(&mut self, events: &mut VecDeque<ClientEvent>) {
+    /// [MQTT-3.1.2-4] [MQTT-3.2.2-5]. Messages that were not sent yet stay, and `republish` says
+    /// which others become new messages.
+    pub(super) fn end(&mut self, republish: Republish, events: &mut VecDeque<ClientEvent>) {
         self.is_held = false;
         self.is_vouched_for = false;
         // No request is among them: those went with their connection.
-        for slot in self.exchanges.clear() {
-            let id = self.outbox.id(slot);
-            self.outbox.release(slot);
-            let outcome = PublishOutcome::SessionLost;
-            events.push_back(ClientEvent::Published { id, outcome });
+        let mut sent: Vec<(u64, Exchange, u32)> = self
+            .exchanges
+            .exchanges()
+            .map(|(_, state, order, slot)| (order, state, *slot))
+            .collect();
+        let _slots = self.exchanges.clear();
+        sent.sort_unstable_by_key(|(order, ..)| *order);
+        let is_published_again = |state: Exchange| match state {
+            Exchange::Publish1 => republish >= Republish::Qos1,
+            Exchange::Publish2 => republish >= Republish::Qos1AndQos2,
+            // The message itself is the server's since its PUBREC.
+            Exchange::Released => false,
+        };
+        for &(_, state, slot) in &sent {
+            if !is_published_again(state) {
+                let id = self.outbox.id(slot);
+                self.outbox.release(slot);
+                let outcome = PublishOutcome::SessionLost;
+                events.push_back(ClientEvent::Published { id, outcome });
+            }
+        }
+        for &(_, state, slot) in sent.iter().rev() {
+            if is_published_again(state) {
+                self.outbox.republish(slot);
+            }
         }
         self.incoming.clear();
         self.qos1.clear();
@@ -117,6 +139,28 @@ impl Session {
                 });
             }
         }
+    }
+
+    /// A message that stands in no queue any more ends without the server's answer.
+    pub(super) fn end_message(
+        &mut self,
+        slot: u32,
+        outcome: PublishOutcome,
+        events: &mut VecDeque<ClientEvent>,
+        statistics: &mut ClientStatistics,
+    ) {
+        let Some(message) = self.outbox.get(slot) else { return };
+        if message.qos != QoS::AtMostOnce {
+            let id = self.outbox.id(slot);
+            let is_unsure = message.is_republished && outcome == PublishOutcome::Expired;
+            let outcome = if is_unsure { PublishOutcome::SessionLost } else { outcome };
+            events.push_back(ClientEvent::Published { id, outcome });
+        } else if outcome == PublishOutcome::Expired {
+            statistics.qos0_expired += 1;
+        } else {
+            statistics.qos0_not_allowed += 1;
+        }
+        self.outbox.release(slot);
     }
 
     /// Whether anything waits to be encoded.

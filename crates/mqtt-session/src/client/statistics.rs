@@ -4,7 +4,8 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientStatistics {
-    /// QoS 0 messages that were accepted and not sent, because the connection ended before.
+    /// QoS 0 messages that were accepted and not sent, because the connection ended before, or
+    /// because newer messages took their place in the offline queue.
     pub qos0_lost: u64,
     /// QoS 0 messages that were accepted and not sent, because their Message Expiry Interval
     /// ended before.

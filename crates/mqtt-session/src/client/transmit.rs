@@ -36,9 +36,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`PublishError`]; the payload is given back and nothing has changed. While the
-    /// connection is being made the server's limits are not known: a message that they do not
-    /// allow then ends as [`PublishOutcome::NotAllowed`].
+    /// See [`PublishError`]; the payload is given back and nothing has changed, except that the
+    /// offline queue of a client that was [started](Self::start) may have dropped other messages
+    /// first, as [`Offline`](super::Offline) says. While there is no connection the server's
+    /// limits are not known: a message that they do not allow then ends as
+    /// [`PublishOutcome::NotAllowed`].
     pub fn publish(
         &mut self,
         now: Time,
@@ -76,22 +78,33 @@ impl Client {
                 }
                 open.negotiated.maximum_packet_size
             }
-            Link::Connecting(_) => {
+            Link::Connecting(_) if !self.reconnecting.wants_connection() => {
                 if !session.outbox.has_room_for(publication.size(), 0, 0) {
                     return Err(PublishError::Full);
                 }
                 u32::MAX
             }
-            Link::Idle | Link::Open(_) | Link::Closing(_) => {
-                return Err(PublishError::NotConnected);
+            Link::Open(_) => return Err(PublishError::NotConnected),
+            Link::Idle | Link::Connecting(_) | Link::Closing(_) => {
+                return self.take_offline(now, publication);
             }
         };
-        let slot = session
-            .outbox
+        self.queue(now, publication, maximum)
+    }
+
+    /// Takes a message over that waits for its turn.
+    pub(super) fn queue(
+        &mut self,
+        now: Time,
+        publication: &mut Publication<'_>,
+        maximum: u32,
+    ) -> Result<Option<PublishId>, PublishError> {
+        let outbox = &mut self.session.outbox;
+        let slot = outbox
             .insert(now, publication, maximum)
             .map_err(|error| PublishError::NotAllowed(too_large(error, maximum)))?;
-        session.outbox.queue(slot);
-        Ok((qos != QoS::AtMostOnce).then(|| session.outbox.id(slot)))
+        outbox.queue(slot);
+        Ok((publication.qos != QoS::AtMostOnce).then(|| outbox.id(slot)))
     }
 
     /// Appends what is to be sent to `out`, until about `budget` bytes are appended or nothing more
@@ -327,16 +340,7 @@ impl Sender<'_> {
 
     /// A message ends without the server's answer.
     fn end(&mut self, slot: u32, outcome: PublishOutcome) {
-        let Some(message) = self.session.outbox.get(slot) else { return };
-        if message.qos != QoS::AtMostOnce {
-            let id = self.session.outbox.id(slot);
-            self.events.push_back(ClientEvent::Published { id, outcome });
-        } else if outcome == PublishOutcome::Expired {
-            self.statistics.qos0_expired += 1;
-        } else {
-            self.statistics.qos0_not_allowed += 1;
-        }
-        self.session.outbox.release(slot);
+        self.session.end_message(slot, outcome, self.events, self.statistics);
     }
 }
 

@@ -5,6 +5,7 @@ mod connect;
 mod connection;
 mod keep_alive;
 mod leave;
+mod offline;
 mod publish;
 mod receive;
 mod reconnect;
@@ -296,8 +297,14 @@ fn told(event: &ClientEvent) -> String {
         }
         ClientEvent::Published { id, outcome } => {
             let outcome = match outcome {
-                PublishOutcome::Acknowledged(ack) => format!("acknowledged: {}", ack.reason),
+                PublishOutcome::Acknowledged(ack) => {
+                    let again = if ack.republished { " (republished)" } else { "" };
+                    format!("acknowledged: {}{again}", ack.reason)
+                }
                 PublishOutcome::Refused(ack) => format!("refused: {}", ack.reason),
+                PublishOutcome::Dropped(message) => {
+                    format!("dropped: {} {}", message.qos, message.topic)
+                }
                 PublishOutcome::Expired
                 | PublishOutcome::NotAllowed(_)
                 | PublishOutcome::SessionLost => format!("{outcome:?}"),
