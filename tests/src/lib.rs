@@ -4,6 +4,7 @@
 //! - [`Wire`] is a broker with raw clients: whatever bytes a test wants to send, and everything
 //!   that comes back, decoded and checked.
 //! - [`Pair`] is a broker and one [`mqtt_session::Client`], joined by a link that can be cut.
+//! - [`Siege`] is a [`Wire`] with two clients that no attack may disturb.
 //! - [`scripted`] builds packets in one line, and [`transcript`] writes them as one line.
 //!
 //! ```
@@ -36,10 +37,12 @@ mod pair;
 mod peer;
 mod pieces;
 mod referee;
+mod siege;
 mod wire;
 
 pub use link::Cut;
 pub use pair::Pair;
 pub use peer::Peer;
 pub use pieces::{Pieces, Random};
+pub use siege::Siege;
 pub use wire::Wire;

@@ -32,16 +32,18 @@ fn held() -> usize {
 /// so this is one test, and what it shows comes one after the other.
 #[test]
 fn the_broker_holds_what_it_must_and_nothing_more() {
-    nothing_is_reserved_for_a_length_that_was_only_announced();
+    a5_a10_nothing_is_reserved_for_a_length_that_was_only_announced();
     clients_that_are_refused_leave_nothing_behind();
     addresses_that_are_refused_are_not_remembered();
     what_clients_leave_is_gone_when_their_sessions_are_over();
-    subscribing_to_ever_new_filters_does_not_fill_memory();
-    topic_aliases_are_bounded_by_their_number_and_by_the_length_of_a_topic();
+    e10_subscribing_to_ever_new_filters_does_not_fill_memory();
+    c9_topic_aliases_are_bounded_by_their_number_and_by_the_length_of_a_topic();
+    c14_a_flood_of_short_lived_retained_messages_leaves_nothing_behind();
+    b13_b24_sessions_and_wills_that_are_refused_leave_nothing_behind();
     c16_identifiers_that_are_never_released_cost_bits_and_have_a_bound();
-    a_large_message_to_many_clients_is_there_once();
+    c19_a_large_message_to_many_clients_is_there_once();
     a_queue_that_was_full_gives_its_memory_back();
-    depth_costs_no_stack();
+    c6_e6_depth_costs_no_stack();
 }
 
 /// A broker with a driver that keeps nothing itself.
@@ -97,7 +99,7 @@ impl Bare {
     }
 }
 
-fn nothing_is_reserved_for_a_length_that_was_only_announced() {
+fn a5_a10_nothing_is_reserved_for_a_length_that_was_only_announced() {
     let mut bare = Bare::new(|_| {});
     let first = bare.open();
     bare.cut(first);
@@ -197,7 +199,7 @@ fn what_clients_leave_is_gone_when_their_sessions_are_over() {
     assert!(held() <= before + before / 100, "{} bytes after {before}", held());
 }
 
-fn subscribing_to_ever_new_filters_does_not_fill_memory() {
+fn e10_subscribing_to_ever_new_filters_does_not_fill_memory() {
     let mut bare = Bare::new(|_| {});
     let a = bare.connect(connect("a"));
     let mut number = 0_u32;
@@ -220,7 +222,7 @@ fn subscribing_to_ever_new_filters_does_not_fill_memory() {
     assert!(held() <= before + 2048, "{} bytes after {before}", held());
 }
 
-fn topic_aliases_are_bounded_by_their_number_and_by_the_length_of_a_topic() {
+fn c9_topic_aliases_are_bounded_by_their_number_and_by_the_length_of_a_topic() {
     let mut bare = Bare::new(|_| {});
     let a = bare.connect(connect("a"));
     let before = held();
@@ -236,6 +238,52 @@ fn topic_aliases_are_bounded_by_their_number_and_by_the_length_of_a_topic() {
     bare.send(a, publish("", "x").qos1(2).alias(3));
     assert_eq!(bare.broker.statistics().publishes_refused.total(), 49);
     assert_eq!(bare.broker.gauges().connections, 1);
+}
+
+fn c14_a_flood_of_short_lived_retained_messages_leaves_nothing_behind() {
+    const MESSAGES: usize = 100_000;
+    let mut bare = Bare::new(|config| config.limits.retained_messages = MESSAGES);
+    let a = bare.connect(connect("a"));
+    let flood = |bare: &mut Bare| {
+        for number in 0..MESSAGES {
+            bare.send(a, publish(&format!("brief/{number}"), "x").retain().expiry(1));
+        }
+        assert_eq!(bare.broker.gauges().retained_messages, MESSAGES);
+        let kept = held();
+        bare.pass(1);
+        assert_eq!(bare.broker.gauges().retained_messages, 0);
+        kept
+    };
+    let empty = held();
+    let full = flood(&mut bare) - empty;
+    let left = held() - empty;
+    assert!(full < MESSAGES * 300, "{} bytes a message", full / MESSAGES);
+    // Tables keep their places for the next ones; what was in them is gone.
+    assert!(left < full / 4, "{left} of {full} bytes are left");
+    flood(&mut bare);
+    assert!(held() <= empty + left + left / 100, "{} bytes after {left}", held() - empty);
+}
+
+fn b13_b24_sessions_and_wills_that_are_refused_leave_nothing_behind() {
+    let mut bare = Bare::new(|config| {
+        config.limits.sessions = 100;
+        config.limits.will_bytes = 50 * 1000;
+    });
+    let mut number = 0;
+    let mut flood = |bare: &mut Bare, count: usize| {
+        for _ in 0..count {
+            number += 1;
+            let script = connect(&format!("client-{number}")).expiry(u32::MAX);
+            let id = bare.connect(script.will(will("w", vec![0; 999]).delay(u32::MAX)));
+            bare.cut(id);
+        }
+    };
+    flood(&mut bare, 1000);
+    let before = held();
+    flood(&mut bare, 10_000);
+    assert!(held() <= before + 2048, "{} bytes after {before}", held());
+    let gauges = bare.broker.gauges();
+    assert_eq!((gauges.sessions, gauges.will_bytes), (50, 50_000));
 }
 
 fn c16_identifiers_that_are_never_released_cost_bits_and_have_a_bound() {
@@ -258,7 +306,7 @@ fn c16_identifiers_that_are_never_released_cost_bits_and_have_a_bound() {
     assert_eq!(bare.broker.gauges().messages, 0);
 }
 
-fn a_large_message_to_many_clients_is_there_once() {
+fn c19_a_large_message_to_many_clients_is_there_once() {
     let mut bare = Bare::new(|_| {});
     let publisher = bare.connect(connect("publisher"));
     for number in 0..500 {
@@ -306,7 +354,7 @@ fn a_queue_that_was_full_gives_its_memory_back() {
 }
 
 /// A filter or topic of tens of thousands of levels is no deeper a call than one of three.
-fn depth_costs_no_stack() {
+fn c6_e6_depth_costs_no_stack() {
     let deep = std::thread::Builder::new().stack_size(256 * 1024).spawn(|| {
         let mut bare = Bare::new(|config| {
             config.limits.topic_levels = 70_000;

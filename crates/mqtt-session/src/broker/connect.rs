@@ -124,11 +124,6 @@ impl Broker {
             if let Err(refusal) = self.check_topic_name(will.topic.as_str()) {
                 return Err(refusal.connect_reason());
             }
-            let size =
-                will.topic.as_str().len() + will.properties.as_bytes().len() + will.payload.len();
-            if !self.has_room_for_will(connect.client_id(), size) {
-                return Err(ConnectReason::QuotaExceeded);
-            }
         }
         Ok(())
     }
@@ -156,7 +151,7 @@ impl Broker {
             self.refuse(slot, ConnectReason::NotAuthorized);
             return;
         }
-        // Many may have been decided about at once, with room for one of them.
+        // Not before it is decided who comes in: many may wait for that, with room for one.
         if let Some(will) = &request.will
             && !self.has_room_for_will(&request.client_id, will.size())
         {
