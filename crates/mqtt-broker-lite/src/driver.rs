@@ -8,6 +8,7 @@
 //! and events come on edges: a socket that could give or take more than it was asked for is
 //! remembered here.
 
+mod answers;
 mod connection;
 mod linger;
 mod listeners;
@@ -23,6 +24,7 @@ use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use mqtt_session::{Broker, BrokerEvent, CloseCause, ConnectionId, PeerInfo, Time, TransmitBuf};
 
+use crate::access::{Access, Chain};
 use crate::config::Config;
 use crate::error::{BindError, ServerError};
 use crate::inbox::{Command, Inbox};
@@ -66,6 +68,7 @@ pub(crate) struct Driver {
     /// The time of this turn.
     now: Time,
     broker: Broker,
+    access: Access,
     listeners: Listeners,
     connections: Connections,
     /// Connections that may have something to read.
@@ -86,18 +89,28 @@ pub(crate) struct Driver {
 impl Driver {
     /// Binds the listeners of `config`. Nothing is accepted before [`run`](Self::run).
     pub(crate) fn bind(config: Config) -> Result<Self, BindError> {
-        config.check()?;
+        let chain = Chain::load(&config)?;
+        config.check_with(&chain)?;
         let poll = Poll::new().map_err(BindError::Start)?;
-        let listeners = Listeners::bind(&config, poll.registry(), LAST_LISTENER)?;
+        let is_guarded = config.allow_anonymous || chain.authenticates();
+        let listeners = Listeners::bind(&config, is_guarded, poll.registry(), LAST_LISTENER)?;
         let inbox = Inbox::new(poll.registry(), Token(WAKER)).map_err(BindError::Start)?;
+        let inbox = Arc::new(inbox);
+        let mut broker = config.broker.clone();
+        broker.decisions.connect = chain.authenticates();
+        broker.decisions.publish = chain.authorizes();
+        broker.decisions.subscribe = chain.authorizes();
+        broker.decisions.read = chain.authorizes();
+        let access = Access::new(chain, &config, &inbox)?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| BindError::Entropy(error.into()))?;
         Ok(Self {
             poll,
-            inbox: Arc::new(inbox),
+            inbox,
             origin: Instant::now(),
             now: Time::ZERO,
-            broker: Broker::new(config.broker, seed),
+            broker: Broker::new(broker, seed),
+            access,
             listeners,
             connections: Connections::default(),
             readable: VecDeque::new(),
@@ -211,6 +224,10 @@ impl Driver {
                 self.broker.shutdown(self.now);
             }
             Command::Stop => {}
+            Command::Answer(answer) => self.answer(answer),
+            Command::RightsChanged(client_id) => {
+                self.broker.rights_changed(self.now, client_id.as_deref());
+            }
         }
     }
 
@@ -383,13 +400,16 @@ impl Driver {
                     );
                 }
             }
-            // A configuration that asks for decisions was refused.
-            BrokerEvent::Connect(_)
+            question @ (BrokerEvent::Connect(_)
             | BrokerEvent::Authenticate(_)
             | BrokerEvent::Publish(_)
             | BrokerEvent::Subscribe(_)
             | BrokerEvent::Read(_)
-            | _ => {}
+            | _) => {
+                if let Some(answer) = self.access.decide(question) {
+                    self.answer(answer);
+                }
+            }
         }
     }
 

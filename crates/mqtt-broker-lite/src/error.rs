@@ -44,10 +44,13 @@ pub enum BindError {
         /// The address of it that is not a loopback address.
         address: SocketAddr,
     },
-    /// The configuration asks for decisions ([`Decisions`](crate::Decisions)), which nobody could
-    /// take here: this server does not pass them on.
-    #[error("decisions about clients are asked for, but this server has nobody to ask")]
+    /// The configuration asks for decisions ([`Decisions`](crate::Decisions)), but has nobody who
+    /// takes them. Leave them as they are: registering hooks, or naming files, asks for them.
+    #[error("decisions about clients are asked for, but there is nobody to ask")]
     Decisions,
+    /// The password file or the access control list is not what it should be.
+    #[error(transparent)]
+    File(#[from] crate::FileError),
     /// The operating system has no random numbers for us.
     #[error("cannot get random numbers from the operating system: {0}")]
     Entropy(io::Error),

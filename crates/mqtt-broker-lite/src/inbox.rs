@@ -6,11 +6,17 @@ use std::sync::{Mutex, PoisonError};
 
 use mio::{Registry, Token, Waker};
 
+use crate::access::Answer;
+
 /// What a handle asks of the broker's thread.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Say goodbye to every client, then end.
     Stop,
+    /// A decision was taken.
+    Answer(Answer),
+    /// What clients may do has changed, for one client identifier or for all.
+    RightsChanged(Option<Box<str>>),
 }
 
 /// Commands on their way to the broker's thread, and the means to wake it.

@@ -30,23 +30,31 @@
 //!
 //! - `cli` (default): the binary. A library on this crate needs none of it:
 //!   `default-features = false`.
-//! - `config-file` (part of `cli`): [`Config::from_file`], [`Config::from_toml`] and
-//!   [`Config::commented`].
+//! - `files` (part of `cli`): what operators write: a configuration as a TOML file
+//!   ([`Config::from_file`], [`Config::commented`]), password files and access control lists.
 
+mod access;
 mod config;
 mod driver;
 mod error;
+mod files;
 mod inbox;
 mod listen;
 mod server;
-#[cfg(feature = "config-file")]
+#[cfg(feature = "files")]
 mod settings;
 
-pub use mqtt_session::{BrokerConfig, BrokerLimits, Decisions};
+pub use mqtt_session::{
+    AuthenticateAnswer, AuthenticateRequest, BrokerConfig, BrokerLimits, ConnectGrant,
+    ConnectRefusal, ConnectRequest, Decisions, PublishRequest, ReadRequest, SubscribeRequest,
+};
+
+#[cfg(feature = "files")]
+pub use access::set_password;
+pub use access::{Authenticator, Authorizer, ConnectVerdict, Permission};
 
 pub use config::{Config, Listener};
 pub use error::{BindError, ServerError};
+pub use files::{FileError, Problem};
 pub use listen::{Address, DEFAULT_PORT, Listen, ListenError};
 pub use server::Server;
-#[cfg(feature = "config-file")]
-pub use settings::{ConfigFileError, Problem};

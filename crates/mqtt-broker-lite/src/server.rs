@@ -115,6 +115,13 @@ impl Server {
         self.addresses.iter().find_map(Address::socket_addr)
     }
 
+    /// Says that what clients may do has changed, for one client identifier or for all: each
+    /// client is asked about again before it is sent another message
+    /// ([`Authorizer::read`](crate::Authorizer::read)), what was queued for it included.
+    pub fn rights_changed(&self, client_id: Option<&str>) {
+        self.inbox.send(Command::RightsChanged(client_id.map(Into::into)));
+    }
+
     /// Stops the broker: it listens no more, every client gets DISCONNECT with reason 0x8B
     /// (server shutting down), and once they have all that waits for them, or after
     /// [`Config::shutdown_timeout`] whatever they do, the connections are closed. The ports are

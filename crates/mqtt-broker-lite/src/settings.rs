@@ -12,11 +12,10 @@ mod tests;
 
 use std::fmt;
 use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mqtt_codec::QoS;
-
-pub use file::{ConfigFileError, Problem};
 
 /// One setting of a `T`: of the whole configuration, or of one listener.
 #[derive(Debug)]
@@ -60,6 +59,8 @@ enum Form {
     Seconds(u64, u64),
     /// A text; what it may say is in its own words.
     Text(&'static str),
+    /// A path. One that is relative starts at the folder of the configuration file.
+    Path,
 }
 
 /// A value of a setting, between the file and the configuration.
@@ -71,6 +72,7 @@ enum Value {
     Number(u64),
     Duration(Duration),
     Text(String),
+    Path(PathBuf),
 }
 
 /// A place in a configuration that a value can be read from and written to. The form of the
@@ -155,6 +157,18 @@ impl Place for Option<Box<str>> {
     }
 }
 
+impl Place for Option<PathBuf> {
+    fn read(&self) -> Value {
+        self.clone().map_or(Value::Unset, Value::Path)
+    }
+
+    fn write(&mut self, value: Value) -> Result<(), String> {
+        let Value::Path(path) = value else { return misfit(&value) };
+        *self = Some(path);
+        Ok(())
+    }
+}
+
 impl Place for Option<NonZeroU16> {
     fn read(&self) -> Value {
         self.map_or(Value::Unset, |number| number.read())
@@ -211,13 +225,16 @@ impl fmt::Display for Form {
                 time_within(f, Duration::from_secs(least), Duration::from_secs(most))
             }
             Self::Text(what) => f.write_str(what),
+            Self::Path => f.write_str(
+                "a path; one that is relative starts at the folder of the configuration file",
+            ),
         }
     }
 }
 
 impl Form {
-    /// Checks a value that the file gives.
-    fn check(self, value: &toml::de::DeValue<'_>) -> Result<Value, String> {
+    /// Checks a value that the file gives. `folder` is where relative paths start.
+    fn check(self, value: &toml::de::DeValue<'_>, folder: &Path) -> Result<Value, String> {
         use toml::de::DeValue;
         let value = match (self, value) {
             (Self::Switch, DeValue::Boolean(value)) => Value::Switch(*value),
@@ -240,6 +257,10 @@ impl Form {
                 Value::Number(time.as_secs())
             }
             (Self::Text(_), DeValue::String(text)) => Value::Text(text.clone().into_owned()),
+            (Self::Path, DeValue::String(text)) if text.is_empty() => {
+                return Err("a path is not empty".to_owned());
+            }
+            (Self::Path, DeValue::String(text)) => Value::Path(folder.join(&**text)),
             (_, other) => return Err(format!("expected {self}, not {}", other.type_str())),
         };
         Ok(value)
@@ -303,6 +324,7 @@ impl Form {
                 format!("\"{}\"", humantime::format_duration(*duration))
             }
             (_, Value::Text(text)) => quoted(text),
+            (_, Value::Path(path)) => quoted(&path.to_string_lossy()),
         }
     }
 }

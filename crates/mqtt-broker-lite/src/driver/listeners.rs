@@ -57,14 +57,16 @@ pub(super) struct Accepted {
 impl Listeners {
     /// Binds every listener of `config` and resolves names, which may take time. The listener
     /// that stands first shows its events with `last_token`, the next with the token before it.
+    /// `is_guarded` says that strangers are kept out, or are wanted.
     pub(super) fn bind(
         config: &Config,
+        is_guarded: bool,
         registry: &Registry,
         last_token: usize,
     ) -> Result<Self, BindError> {
         let mut listeners = Self::default();
         for listen in &config.listeners {
-            for mut listener in bind_one(listen, config.allow_anonymous)? {
+            for mut listener in bind_one(listen, is_guarded)? {
                 let token = Token(last_token - listeners.all.len());
                 registry
                     .register(&mut listener.socket, token, Interest::READABLE)
@@ -155,11 +157,8 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Binds every address that the host of `listen` has.
-fn bind_one(
-    listener: &config::Listener,
-    allow_anonymous: bool,
-) -> Result<Vec<Listener>, BindError> {
-    let addresses = listener.resolve(allow_anonymous)?;
+fn bind_one(listener: &config::Listener, is_guarded: bool) -> Result<Vec<Listener>, BindError> {
+    let addresses = listener.resolve(is_guarded)?;
     let mut bound = Vec::new();
     let mut unavailable = None;
     for address in addresses {

@@ -1,108 +1,55 @@
 //! A configuration from a TOML file: what stands in it is checked whole, and every problem is
 //! told with its line.
 
-use std::fmt;
-use std::fs;
-use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Setting;
 use super::table::{LISTENER_SETTINGS, SETTINGS, TABLES};
 use crate::config::{Config, Listener};
-
-/// Why a configuration file is not taken. None of what stands in it is.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ConfigFileError {
-    /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The file is no configuration.
-    #[error("{}", listed(path.as_deref(), problems))]
-    Content {
-        /// The file, if the text came from one.
-        path: Option<PathBuf>,
-        /// Everything that is wrong with it, in the order of the lines.
-        problems: Vec<Problem>,
-    },
-}
-
-/// Something that is wrong with a configuration file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Problem {
-    /// The line, counted from 1.
-    pub line: usize,
-    /// What is wrong, and what to do about it where that is known.
-    pub reason: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.reason)
-    }
-}
-
-fn listed(path: Option<&Path>, problems: &[Problem]) -> String {
-    let lines: Vec<_> = problems
-        .iter()
-        .map(|problem| match path {
-            Some(path) => format!("{}:{}: {}", path.display(), problem.line, problem.reason),
-            None => problem.to_string(),
-        })
-        .collect();
-    lines.join("\n")
-}
+use crate::files::{FileError, Problem};
 
 impl Config {
     /// Reads the configuration that a TOML file has. What the file leaves out has its default.
     ///
     /// # Errors
     ///
-    /// [`ConfigFileError`] when the file cannot be read, or with everything that is wrong with
+    /// [`FileError`] when the file cannot be read, or with everything that is wrong with
     /// it.
-    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigFileError> {
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref();
-        let text = fs::read_to_string(path)
-            .map_err(|source| ConfigFileError::Read { path: path.to_owned(), source })?;
-        parse(&text)
-            .map_err(|problems| ConfigFileError::Content { path: Some(path.to_owned()), problems })
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        FileError::parsed(path, |text| parse(text, folder))
     }
 
-    /// Reads a configuration from the text of a TOML file.
+    /// Reads a configuration from the text of a TOML file. Relative paths in it start at
+    /// `folder`.
     ///
     /// ```
     /// use mqtt_broker_lite::Config;
     ///
-    /// let config = Config::from_toml("[limits]\nconnections = 50\n")?;
+    /// let config = Config::from_toml("[limits]\nconnections = 50\n", "/etc/mqtt")?;
     /// assert_eq!(config.broker.limits.connections, 50);
     ///
-    /// let error = Config::from_toml("[limits]\nconections = 50\n").unwrap_err();
+    /// let error = Config::from_toml("[limits]\nconections = 50\n", "/etc/mqtt").unwrap_err();
     /// assert!(error.to_string().contains("did you mean `limits.connections`"));
-    /// # Ok::<(), mqtt_broker_lite::ConfigFileError>(())
+    /// # Ok::<(), mqtt_broker_lite::FileError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`ConfigFileError::Content`] with everything that is wrong with the text.
-    pub fn from_toml(text: &str) -> Result<Self, ConfigFileError> {
-        parse(text).map_err(|problems| ConfigFileError::Content { path: None, problems })
+    /// [`FileError::Content`] with everything that is wrong with the text.
+    pub fn from_toml(text: &str, folder: impl AsRef<Path>) -> Result<Self, FileError> {
+        parse(text, folder.as_ref()).map_err(|problems| FileError::Content { path: None, problems })
     }
 }
 
-fn parse(text: &str) -> Result<Config, Vec<Problem>> {
+fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Problem>> {
     let (root, errors) = DeTable::parse_recoverable(text);
-    let mut reader = Reader { text, problems: Vec::new() };
+    let mut reader = Reader { text, folder, problems: Vec::new() };
     for error in errors {
         let at = error.span().map_or(0, |span| span.start);
         reader.problem(at..at, error.message().to_owned());
@@ -121,6 +68,7 @@ fn parse(text: &str) -> Result<Config, Vec<Problem>> {
 
 struct Reader<'a> {
     text: &'a str,
+    folder: &'a Path,
     problems: Vec<Problem>,
 }
 
@@ -198,8 +146,10 @@ impl Reader<'_> {
             self.problem(key.span(), unknown(table, name, settings));
             return;
         };
-        let result =
-            setting.form.check(value.get_ref()).and_then(|value| (setting.write)(target, value));
+        let result = setting
+            .form
+            .check(value.get_ref(), self.folder)
+            .and_then(|value| (setting.write)(target, value));
         if let Err(reason) = result {
             self.problem(value.span(), format!("`{}`: {reason}", setting.path()));
         }
@@ -242,9 +192,9 @@ mod tests {
     use super::*;
 
     fn problems(text: &str) -> Vec<String> {
-        match Config::from_toml(text) {
+        match Config::from_toml(text, "/etc/mqtt") {
             Ok(_) => Vec::new(),
-            Err(ConfigFileError::Content { problems, .. }) => {
+            Err(FileError::Content { problems, .. }) => {
                 problems.iter().map(Problem::to_string).collect()
             }
             Err(other) => panic!("{other}"),
@@ -253,7 +203,7 @@ mod tests {
 
     #[test]
     fn an_empty_file_is_the_default() {
-        let config = Config::from_toml("").unwrap();
+        let config = Config::from_toml("", "").unwrap();
         assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
     }
 
@@ -264,9 +214,13 @@ mod tests {
              [protocol]\nmaximum_qos = 1\nretain_available = false\nkeep_alive_ceiling = '5m'\n\
              response_information = 'here'\n\
              [limits]\nsubscriptions = 10_000\npacket_size = '1 MiB'\nqueued_bytes = 0x100\n\
-             [[listener]]\nurl = 'mqtt://[::1]:1'\n[[listener]]\nurl = 'mqtt://localhost'\n",
+             [[listener]]\nurl = 'mqtt://[::1]:1'\n[[listener]]\nurl = 'mqtt://localhost'\n\
+             [access]\npassword_file = 'passwords'\nacl_file = '/acl'\n",
+            "/etc/mqtt",
         )
         .unwrap();
+        assert_eq!(config.password_file.unwrap(), Path::new("/etc/mqtt/passwords"));
+        assert_eq!(config.acl_file.unwrap(), Path::new("/acl"));
         assert_eq!(config.linger_timeout.as_secs(), 62);
         assert_eq!(u8::from(config.broker.maximum_qos), 1);
         assert!(!config.broker.retain_available);

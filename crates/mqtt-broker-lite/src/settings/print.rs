@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn the_printed_default_is_the_default() {
         let config = Config::default();
-        let read = Config::from_toml(&config.commented()).unwrap();
+        let read = Config::from_toml(&config.commented(), "").unwrap();
         assert_eq!(format!("{read:?}"), format!("{config:?}"));
     }
 

@@ -77,8 +77,22 @@ pub(super) const SETTINGS: &[Setting<Config>] = settings! { Config;
 }
 ["access"] {
     allow_anonymous: Form::Switch, (c) c.allow_anonymous,
-        "Whether clients that prove no identity may come in by listeners that other machines \
-         reach. Without it such a listener is refused at the start.";
+        "Whether clients that prove no identity may come in. Without it they may do so only \
+         where nobody asks who they are and no other machine reaches a listener; a listener \
+         beyond that is refused at the start.";
+    password_file: Form::Path, (c) c.password_file,
+        "The password file: clients prove who they are by user name and password. Its lines are \
+         written by `mqtt-broker-lite passwd`, or by mosquitto 2. With it, clients without a \
+         user name are refused unless `allow_anonymous` is set.";
+    password_threads: Form::Number(1, U16), (c) c.password_threads,
+        "Passwords that are checked at the same time. Each takes a thread, 19 MiB and tens of \
+         milliseconds.";
+    acl_file: Form::Path, (c) c.acl_file,
+        "The access control list, in mosquitto's format: what clients may publish and read. \
+         What no line allows is denied.";
+    hook_threads: Form::Number(1, U16), (c) c.hook_threads,
+        "Threads on which the hooks of an embedding program run, and decisions that wait for a \
+         password check.";
     decision_timeout: SOME_TIME, (c) c.broker.decisions.timeout,
         "How long a decision about a client may take; after it the answer is no.";
 }
@@ -116,13 +130,22 @@ pub(super) const SETTINGS: &[Setting<Config>] = settings! { Config;
     authentication_failures: Form::Number(1, U32), (c) c.broker.limits.authentication_failures,
         "CONNECT packets from one address, loopback addresses left out, that may be refused \
          within a minute for who they claim to be. Over it: CONNACK 0x9F without a further look.";
+    reauthentications: Form::Number(0, U32), (c) c.broker.limits.reauthentications,
+        "Times within a minute that a client authenticates again on an open connection. Over \
+         it: DISCONNECT 0x97.";
+    take_overs: Form::Number(0, U32), (c) c.broker.limits.take_overs,
+        "Times within a minute that a connection takes a session over from another open \
+         connection. Over it the newer one is refused: CONNACK 0x9F.";
+    password_checks: Form::Number(1, U16), (c) c.password_checks,
+        "Passwords that are checked or wait for it. Over it: CONNACK 0x89.";
     connect_packet_size: Form::Bytes(64, PACKET), (c) c.broker.limits.connect_packet_size,
         "Bytes of a packet before the CONNECT is accepted. Over it the connection is closed.";
     packet_size: Form::Bytes(64, PACKET), (c) c.broker.limits.packet_size,
         "Bytes of a packet afterwards; CONNACK tells it. Over it: DISCONNECT 0x95.";
     receive_maximum: Form::Number(1, U16), (c) c.broker.limits.receive_maximum,
         "QoS 1 and QoS 2 messages that a client may have unanswered; CONNACK tells it. Over it: \
-         DISCONNECT 0x93.";
+         DISCONNECT 0x93, and so for QoS 2 messages whose PUBREL did not come, on any \
+         connection of the session, over twice as many.";
     send_maximum: Form::Number(1, U16), (c) c.broker.limits.send_maximum,
         "QoS 1 and QoS 2 messages under way to one client, if its Receive Maximum is not lower. \
          More wait in the session's queue.";
@@ -144,6 +167,9 @@ pub(super) const SETTINGS: &[Setting<Config>] = settings! { Config;
          about a third of a millisecond.";
     filters_per_subscribe: Form::Number(1, U16), (c) c.broker.limits.filters_per_subscribe,
         "Filters in one SUBSCRIBE. Those over it get 0x97 in SUBACK.";
+    replays: Form::Number(0, U32), (c) c.broker.limits.replays,
+        "Filters of one session within a minute for which retained messages are sent, again or \
+         for the first time. Over it: 0x97 in SUBACK.";
     queued_messages: Form::Number(0, U32), (c) c.broker.limits.queued_messages,
         "Messages that wait for one session. Over it the newest is dropped and counted.";
     queued_bytes: Form::Bytes(0, MAX), (c) c.broker.limits.queued_bytes,

@@ -26,6 +26,7 @@ fn another(form: Form, now: &Value) -> Value {
         }
         (Form::Duration(..), Value::Duration(now)) => Value::Duration(*now * 2),
         (Form::Text(what), _) if what.contains("URL") => Value::Text("mqtt://[::1]:1".to_owned()),
+        (Form::Path, _) => Value::Path("/other/place".into()),
         (Form::Text(_), _) => Value::Text("a \"text\" \\ \u{7}".to_owned()),
         (form, now) => panic!("{form:?} {now:?}"),
     }
@@ -39,7 +40,7 @@ fn every_setting_can_be_changed_and_comes_back_from_its_file() {
         let value = another(setting.form, &before);
         (setting.write)(&mut config, value.clone()).unwrap();
         assert_eq!((setting.read)(&config), value, "{}", setting.path());
-        let read = Config::from_toml(&config.commented())
+        let read = Config::from_toml(&config.commented(), "")
             .unwrap_or_else(|error| panic!("{}: {error}", setting.path()));
         assert_eq!(format!("{read:?}"), format!("{config:?}"), "{}", setting.path());
     }
@@ -89,7 +90,7 @@ fn bounds(form: Form) -> Vec<Value> {
             vec![Value::Number(least), Value::Number(most)]
         }
         Form::Duration(least, most) => vec![Value::Duration(least), Value::Duration(most)],
-        Form::Off | Form::Text(_) => Vec::new(),
+        Form::Off | Form::Text(_) | Form::Path => Vec::new(),
     }
 }
 

@@ -144,6 +144,15 @@ pub(crate) fn connect(client_id: &str) -> Vec<u8> {
     packet(0x10, &body)
 }
 
+/// CONNECT like [`connect`], with a user name and a password.
+pub(crate) fn connect_as(client_id: &str, user: &str, password: &str) -> Vec<u8> {
+    let mut body = b"\x00\x04MQTT\x05\xc2\x00\x3c\x00".to_vec();
+    for text in [client_id, user, password] {
+        put_text(&mut body, text);
+    }
+    packet(0x10, &body)
+}
+
 /// SUBSCRIBE to one filter, with packet identifier 1.
 pub(crate) fn subscribe(filter: &str, qos: u8) -> Vec<u8> {
     let mut body = vec![0x00, 0x01, 0x00];

@@ -11,6 +11,7 @@
     reason = "a test states what must hold; there a failed expectation is the point"
 )]
 
+mod access;
 mod binary;
 mod client;
 mod config;

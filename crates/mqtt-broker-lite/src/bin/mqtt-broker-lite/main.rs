@@ -1,22 +1,28 @@
 //! The broker as a program: the command line, signals, and logs on standard error.
 
+mod hints;
+mod passwd;
+mod signals;
+
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
-use mqtt_broker_lite::{
-    BindError, Config, ConfigFileError, DEFAULT_PORT, Listen, Listener, Server,
-};
+use clap::{Parser, Subcommand, ValueEnum};
+use mqtt_broker_lite::{Config, FileError, Listen, Listener, Server};
+
+use hints::describe;
+use signals::Signals;
 use tracing_subscriber::filter::LevelFilter;
 
 /// A light MQTT 5 broker.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Read the configuration from this TOML file; other flags stand above it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -45,6 +51,18 @@ struct Arguments {
     log: Level,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Set the password of a user in a password file, which is made if it is not there. The
+    /// password is asked for on the terminal, or is the first line of standard input
+    Passwd {
+        /// The password file
+        file: PathBuf,
+        /// The name of the user
+        user: String,
+    },
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Level {
     Off,
@@ -70,7 +88,7 @@ impl From<Level> for LevelFilter {
 
 impl Arguments {
     /// The configuration: what the file says, and above it what the flags say.
-    fn config(&self) -> Result<Config, ConfigFileError> {
+    fn config(&self) -> Result<Config, FileError> {
         let mut config = match &self.config {
             Some(path) => Config::from_file(path)?,
             None => Config::default(),
@@ -101,6 +119,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    if let Some(Command::Passwd { file, user }) = &arguments.command {
+        return passwd::run(file, user);
+    }
     if arguments.print_default_config {
         write!(io::stdout(), "{}", Config::default().commented())?;
         return Ok(());
@@ -139,102 +160,4 @@ fn announce(server: &Server) -> io::Result<()> {
         writeln!(out, "listening on {address}")?;
     }
     out.flush()
-}
-
-/// What went wrong and what to do about it.
-fn describe(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    if let Some(hint) = error.downcast_ref().and_then(hint) {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "\n{hint}");
-    }
-    text
-}
-
-fn hint(error: &BindError) -> Option<String> {
-    if let BindError::Resolve { .. } = error {
-        return Some("Check the spelling of the host, or write its address".to_owned());
-    }
-    if let BindError::AnonymousBeyondLoopback { .. } = error {
-        return Some(
-            "Pass --allow-anonymous (allow_anonymous in the file) if every machine that reaches it may publish and subscribe, \
-             or listen on 127.0.0.1 or [::1]"
-                .to_owned(),
-        );
-    }
-    let BindError::Listen { listen, source } = error else { return None };
-    let kind = source.kind();
-    if kind == io::ErrorKind::AddrInUse {
-        return Some(format!(
-            "Another program listens there, maybe another broker: stop it, or choose another \
-             port, such as --listen {}",
-            with_next_port(listen)
-        ));
-    }
-    if kind == io::ErrorKind::PermissionDenied {
-        return Some(
-            "Ports below 1024 need a privilege: choose a higher one, or give the program \
-             CAP_NET_BIND_SERVICE"
-                .to_owned(),
-        );
-    }
-    (kind == io::ErrorKind::AddrNotAvailable).then(|| {
-        "This machine does not have that address: name one that it has, or 0.0.0.0 for all of them"
-            .to_owned()
-    })
-}
-
-fn with_next_port(listen: &Listen) -> Listen {
-    match listen {
-        Listen::Tcp { host, port } => {
-            Listen::Tcp { host: host.clone(), port: port.checked_add(1).unwrap_or(DEFAULT_PORT) }
-        }
-        _ => Listen::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
-    }
-}
-
-/// The signals that end the program.
-#[cfg(unix)]
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Waits for one, and names it.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
-}
-
-/// The signals that end the program.
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    /// Waits for one, and names it.
-    async fn next(&mut self) -> &'static str {
-        if tokio::signal::ctrl_c().await.is_err() {
-            // Without the signal, only the end of the server ends the program.
-            std::future::pending::<()>().await;
-        }
-        "Ctrl-C"
-    }
 }
