@@ -148,6 +148,33 @@ fn a_session_that_will_end_with_its_connection_is_not_found() {
     assert!(!resume_of(&mut wire, "client"));
 }
 
+/// Otherwise its new messages could be taken for duplicates of those of before.
+///
+/// Proves: [MQTT-3.2.2-2]
+#[test]
+fn a_client_that_is_told_of_a_new_session_does_not_find_the_old_one_after_a_crash() {
+    let mut wire = Wire::durable();
+    let client = wire.connect(connect("client").expiry(60));
+    wire.send(client, publish("a", "x").qos2(7));
+    wire.cut(client);
+    wire.advance_secs(59);
+    wire.hold_commits();
+    wire.advance_secs(1);
+    assert_eq!(wire.broker().gauges().sessions, 0, "it is over in memory");
+    let client = wire.open("client");
+    wire.send(client, connect("client").resume());
+    let other = wire.connect(connect("other"));
+    wire.send(other, pingreq());
+    assert_eq!(wire.receive(other), ["PINGRESP"], "who has nothing to do with it does not wait");
+    assert!(wire.receive(client).is_empty(), "CONNACK waits");
+    wire.commit_all();
+    wire.expect_connack(client);
+    assert!(!wire.session_present(client));
+    wire.commit_at_once();
+    wire.crash();
+    assert!(!resume_of(&mut wire, "client"));
+}
+
 #[test]
 fn retained_messages_for_a_new_subscription_go_on_where_they_were() {
     let mut wire = Wire::durable();

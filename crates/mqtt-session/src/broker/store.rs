@@ -39,7 +39,7 @@ mod restore;
 mod snapshot;
 mod waits;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 pub use batch::{CommitToken, StoreBatch, StoreError};
@@ -84,6 +84,10 @@ pub(super) struct Store {
     sessions: Vec<Option<StoredSession>>,
     /// The number of the next session.
     next_session: u64,
+    /// Sessions whose end is not committed, by the keyed hashes of their client identifiers, each
+    /// with the batch that has it. A client that is told of a new session must not find the old
+    /// one after a crash.
+    ended: BTreeMap<u64, u64>,
     /// Answers that wait, by the slots of the table of connections.
     held: Vec<Option<Box<Held>>>,
     /// Connections with answers that wait, by the batch that they wait for.
@@ -128,6 +132,7 @@ impl Store {
             is_counted: false,
             sessions: Vec::new(),
             next_session: 1,
+            ended: BTreeMap::new(),
             held: Vec::new(),
             holding: VecDeque::new(),
             waiting: VecDeque::new(),

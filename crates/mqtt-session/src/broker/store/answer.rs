@@ -18,6 +18,7 @@ impl Broker {
     #[inline(never)]
     pub(in crate::broker) fn hold_answer(&mut self, slot: u32, packet: &Packet<'_>) -> bool {
         let limit = self.config.limits.unread_answers;
+        let replaces = matches!(packet, Packet::ConnAck(_)) && self.replaces_uncommitted(slot);
         let Some(store) = self.store.as_deref_mut() else { return false };
         let Some(key) = self.connections.key(slot) else { return false };
         let Some(connection) = self.connections.get_mut(slot) else { return false };
@@ -26,6 +27,7 @@ impl Broker {
         let mark = match before {
             _ if depends => store.open,
             Some(mark) => mark,
+            None if replaces => store.mark(),
             None => return false,
         };
         let (kind, is_counted) = match packet {
@@ -92,6 +94,18 @@ impl Broker {
             flow.incoming.answer_waits();
         }
         true
+    }
+
+    /// Whether the session of a connection comes after one of the same client whose end is not
+    /// committed.
+    fn replaces_uncommitted(&self, slot: u32) -> bool {
+        let session = self.connections.get(slot).and_then(|connection| connection.session);
+        let session = session.and_then(|slot| self.sessions.get(slot));
+        self.store.as_deref().filter(|store| !store.ended.is_empty()).is_some_and(|store| {
+            session.is_some_and(|state| {
+                store.ended.contains_key(&self.hash_client_id(&state.client_id))
+            })
+        })
     }
 
     /// Whether the CONNACK of a connection waits: nothing may be sent before it [MQTT-3.2.0-1].

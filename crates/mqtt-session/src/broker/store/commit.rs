@@ -75,6 +75,7 @@ impl Broker {
         let Some(store) = self.store.as_deref_mut() else { return };
         let Some(out) = store.out.take_if(|out| out.number == token.0) else { return };
         store.committed = out.number;
+        store.ended.retain(|_, mark| *mark > out.number);
         self.statistics.batches_committed += 1;
         self.release_answers();
         self.release_messages();

@@ -19,8 +19,9 @@ pub(super) struct Image {
     clients: BTreeMap<Box<str>, SessionKey>,
     pub(super) messages: BTreeMap<MessageKey, MessageImage>,
     pub(super) retained: BTreeMap<Box<str>, MessageKey>,
-    /// Wills that the driver was asked about, with client identifier and identity.
-    pub(super) asked: BTreeMap<MessageKey, (Box<str>, Option<Box<str>>)>,
+    /// Wills that the driver was asked about.
+    pub(super) asked: BTreeMap<MessageKey, AskedImage>,
+    next_asked: u64,
     /// The highest keys.
     pub(super) highest_session: u64,
     pub(super) highest_message: u64,
@@ -48,6 +49,14 @@ pub(super) struct WillImage {
     pub(super) delay: u32,
     pub(super) expiry: Option<u32>,
     pub(super) due_at: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub(super) struct AskedImage {
+    /// Where it stands among those that the driver was asked about.
+    pub(super) order: u64,
+    pub(super) client_id: Box<str>,
+    pub(super) identity: Option<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -151,7 +160,9 @@ impl Image {
             }
             Change::WillAsked { message, client_id, identity } => {
                 self.hold(message)?;
-                if self.asked.insert(message, (client_id, identity)).is_some() {
+                let asked = AskedImage { order: self.next_asked, client_id, identity };
+                self.next_asked += 1;
+                if self.asked.insert(message, asked).is_some() {
                     self.release(message);
                 }
             }

@@ -78,12 +78,12 @@ impl Broker {
 
     /// A session is over.
     pub(in crate::broker) fn record_ended(&mut self, slot: u32) {
-        if let Some(store) = self.store.as_deref_mut()
-            && let Some(session) = store.session(slot)
-        {
-            store.record(Change::SessionEnded { session: session.key });
-            store.set_session(slot, None);
-        }
+        let Some(session) = self.stored_session(slot) else { return };
+        let client = self.sessions.get(slot).map(|state| self.hash_client_id(&state.client_id));
+        let Some(store) = self.store.as_deref_mut() else { return };
+        store.record(Change::SessionEnded { session });
+        store.set_session(slot, None);
+        store.ended.extend(client.map(|client| (client, store.open)));
     }
 
     /// A session has a will.

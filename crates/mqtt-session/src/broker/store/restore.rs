@@ -10,7 +10,7 @@ use super::super::replay::Replay;
 use super::super::route::Subscription;
 use super::super::session::{Delivery, StoredWill, SubscriptionIds};
 use super::super::{Broker, BrokerConfig};
-use super::image::{DeliveryImage, Image, MessageImage, SessionImage};
+use super::image::{AskedImage, DeliveryImage, Image, MessageImage, SessionImage};
 use super::{
     Change, MessageKey, MessageKeys, RestoreError, RestoreFault, SessionKey, StoredSession,
 };
@@ -109,7 +109,9 @@ impl Broker {
             let slot = restoring.put_session(self, key, session)?;
             stored.sessions.push((slot, StoredSession { key, expiry_interval }));
         }
-        for (message, (client_id, identity)) in asked {
+        let mut asked: Vec<_> = asked.into_iter().collect();
+        asked.sort_unstable_by_key(|(_, asked)| asked.order);
+        for (message, AskedImage { client_id, identity, .. }) in asked {
             if let Some(id) = restoring.id(message) {
                 self.messages.hold(id);
                 stored.asked.push((id, client_id, identity));
