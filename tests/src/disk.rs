@@ -36,7 +36,7 @@ impl Disk {
         if self.out.is_some() {
             return false;
         }
-        let Some(batch) = broker.poll_store() else { return false };
+        let Some(batch) = broker.poll_store(now) else { return false };
         assert!(!batch.changes().is_empty(), "a batch without changes");
         self.put_out(batch, broker, now);
         true
@@ -167,7 +167,7 @@ impl Wire {
     pub fn compact(&mut self) -> bool {
         let now = self.now();
         let (disk, broker) = self.disk_and_broker();
-        let Some(batch) = broker.poll_snapshot() else { return false };
+        let Some(batch) = broker.poll_snapshot(now) else { return false };
         disk.put_out(batch, broker, now);
         self.settle();
         true

@@ -359,7 +359,7 @@ fn without_durable_the_state_is_there_and_nothing_more_is_recorded() {
     let changes = changes.into_iter().chain([queued]);
     let mut broker = Broker::restore(config, [1; 32], Time::ZERO, changes).unwrap();
     assert_eq!((broker.gauges().sessions, broker.gauges().messages), (1, 1));
-    assert!(broker.poll_store().is_none());
+    assert!(broker.poll_store(Time::ZERO).is_none());
     broker.handle_timeout(Time::ZERO + Duration::from_secs(60));
     assert_eq!((broker.gauges().sessions, broker.gauges().messages), (0, 0));
 }
@@ -369,7 +369,7 @@ fn the_first_batch_says_what_the_restart_changed() {
     let session = SessionKey::new(1).unwrap();
     let changes = [begun(1, "a"), message_of(1, "t", b"x", b"")];
     let mut broker = restore(&changes).unwrap();
-    let batch = broker.poll_store().unwrap();
+    let batch = broker.poll_store(Time::from_nanos(5)).unwrap();
     let ends_in = Some(Duration::from_secs(60));
     let message = MessageKey::new(1).unwrap();
     assert_eq!(

@@ -357,7 +357,7 @@ impl Driver {
         self.unwritten = false;
         loop {
             // There is no store behind this broker: what it would store counts as stored.
-            while let Some(batch) = self.broker.poll_store() {
+            while let Some(batch) = self.broker.poll_store(self.now) {
                 self.broker.handle_committed(self.now, batch.token());
             }
             while let Some(event) = self.broker.poll_event() {

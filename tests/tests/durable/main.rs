@@ -6,6 +6,7 @@
 mod every_kind;
 mod failing;
 mod refused_connects;
+mod remaining;
 mod restarting;
 
 use mqtt_session::{Change, StoreError};
@@ -335,8 +336,8 @@ fn a_token_that_is_not_out_does_nothing() {
     wire.hold_commits();
     wire.send(client, publish("a", "1").qos1(1));
     wire.call(|broker, now| {
-        assert!(broker.poll_store().is_none(), "one is out");
-        assert!(broker.poll_snapshot().is_none());
+        assert!(broker.poll_store(now).is_none(), "one is out");
+        assert!(broker.poll_snapshot(now).is_none());
         broker.handle_timeout(now);
     });
     let token = wire.out_token();
@@ -357,7 +358,7 @@ fn without_durable_nothing_is_recorded_and_nothing_waits() {
     wire.send(client, publish("a", "x").qos2(7).retain());
     assert_eq!(wire.receive(client).len(), 3);
     assert!(wire.broker().snapshot().is_empty());
-    wire.call(|broker, _| assert!(broker.poll_store().is_none()));
-    wire.call(|broker, _| assert!(broker.poll_snapshot().is_none()));
+    wire.call(|broker, now| assert!(broker.poll_store(now).is_none()));
+    wire.call(|broker, now| assert!(broker.poll_snapshot(now).is_none()));
     assert_eq!(wire.broker().gauges().uncommitted_changes, 0);
 }

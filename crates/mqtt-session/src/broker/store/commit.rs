@@ -14,6 +14,9 @@ impl Broker {
     /// [`BrokerConfig::durable`](super::super::BrokerConfig::durable). Sending messages makes
     /// changes too: poll again after [`poll_transmit`](Self::poll_transmit).
     ///
+    /// The durations in the batch are those that are left `now`: how much time passes until a
+    /// restart is for the store to say, with a [`Change::Elapsed`](super::Change::Elapsed).
+    ///
     /// A driver may commit at once, or hand the batch to another thread and go on: what has to
     /// wait for the commit waits inside. One that stores nothing answers at once:
     ///
@@ -24,13 +27,13 @@ impl Broker {
     /// config.durable = true;
     /// let mut broker = Broker::new(config, [7; 32]);
     /// // ... handle input, then:
-    /// while let Some(batch) = broker.poll_store() {
+    /// while let Some(batch) = broker.poll_store(Time::ZERO) {
     ///     // store.write(batch.changes())?;
     ///     broker.handle_committed(Time::ZERO, batch.token());
     /// }
     /// ```
-    pub fn poll_store(&mut self) -> Option<StoreBatch> {
-        let now = self.now;
+    pub fn poll_store(&mut self, now: Time) -> Option<StoreBatch> {
+        let now = self.advance(now);
         let store = self.store.as_deref_mut().filter(|store| store.can_write(now))?;
         if let Some(keys) = &mut self.messages.keys {
             store.take_forgotten(keys);
@@ -48,9 +51,10 @@ impl Broker {
     /// grow for ever. Answer it like any other batch. What the open batch held is part of it.
     ///
     /// Nothing comes when [`poll_store`](Self::poll_store) would give nothing although there are
-    /// changes. The work is in proportion to all that the broker holds.
-    pub fn poll_snapshot(&mut self) -> Option<StoreBatch> {
-        let now = self.now;
+    /// changes. The durations in it are those that are left `now`. The work is in proportion to all
+    /// that the broker holds.
+    pub fn poll_snapshot(&mut self, now: Time) -> Option<StoreBatch> {
+        let now = self.advance(now);
         let store = self.store.as_deref().filter(|store| store.can_write(now))?;
         let (held, snapshot) = self.changes_of_everything(store);
         let store = self.store.as_deref_mut()?;
