@@ -149,12 +149,17 @@ impl Body for Ack<'_> {
 macro_rules! ack {
     ($packet:ident, $reason:ident, $first_byte:literal) => {
         impl<'a> $packet<'a> {
-            /// The packet of a body that is nothing but a Packet Identifier, as most are.
+            /// The packet of a body without properties, as most are: a Packet Identifier, and
+            /// perhaps a reason. `None` for every other one, and for what is wrong.
             #[inline(always)]
             pub(super) fn short(body: &[u8]) -> Option<Self> {
-                let packet_id = PacketId::new(u16::from_be_bytes(body.try_into().ok()?))?;
-                let (reason, properties) = ($reason::Success, Properties::EMPTY);
-                Some(Self { packet_id, reason, properties })
+                let (high, low, reason) = match *body {
+                    [high, low] => (high, low, $reason::Success),
+                    [high, low, code] => (high, low, $reason::try_from(code).ok()?),
+                    _ => return None,
+                };
+                let packet_id = PacketId::new(u16::from_be_bytes([high, low]))?;
+                Some(Self { packet_id, reason, properties: Properties::EMPTY })
             }
 
             pub(super) fn decode(reader: Reader<'a>) -> Result<Self, DecodeError> {
@@ -178,13 +183,14 @@ macro_rules! ack {
                 out: &mut Vec<u8>,
                 max_packet_size: u32,
             ) -> Result<(), EncodeError> {
-                // Most acknowledgements are these four bytes.
-                if self.reason == $reason::Success
-                    && self.properties.is_empty()
-                    && max_packet_size >= 4
-                {
+                // Most acknowledgements are these four bytes, or these five: the same bytes as
+                // below in fewer steps.
+                if self.properties.is_empty() && max_packet_size >= 5 {
                     let [high, low] = self.packet_id.get().to_be_bytes();
-                    out.array([$first_byte, 2, high, low]);
+                    match self.reason {
+                        $reason::Success => out.array([$first_byte, 2, high, low]),
+                        reason => out.array([$first_byte, 3, high, low, reason.into()]),
+                    }
                     return Ok(());
                 }
                 encode::check_properties(self.properties, PacketType::$packet.into())?;
