@@ -85,16 +85,30 @@ impl Forward<'_> {
             None if self.topic_alias.is_some() => &[],
             None => return Err(EncodeError::NoTopic),
         };
-        let mut counter = Counter::default();
-        self.write_properties(&mut counter);
-        let header = Header::new(self.qos, self.retain, topic, counter.0);
+        // Most messages have none of them.
+        let has_own = self.message_expiry_interval.is_some()
+            || self.topic_alias.is_some()
+            || !self.subscription_ids.is_empty();
+        let mut properties_len = self.forwardable.len() as u64;
+        if has_own {
+            let mut counter = Counter::default();
+            self.write_own(&mut counter);
+            properties_len += counter.0;
+        }
+        let header = Header::new(self.qos, self.retain, topic, properties_len);
         header.write(self.payload_len, false, out, max_packet_size)?;
-        self.write_properties(out);
+        if has_own {
+            self.write_own(out);
+        }
+        if !self.forwardable.is_empty() {
+            out.bytes(self.forwardable);
+        }
         Ok(())
     }
 
-    #[inline(always)]
-    fn write_properties(&self, out: &mut impl Sink) {
+    /// Writes the properties that belong to this connection, which may stand before all others.
+    #[inline(never)]
+    fn write_own(&self, out: &mut impl Sink) {
         if let Some(seconds) = self.message_expiry_interval {
             let [a, b, c, d] = seconds.to_be_bytes();
             out.array([PropertyId::MessageExpiryInterval as u8, a, b, c, d]);
@@ -106,9 +120,6 @@ impl Forward<'_> {
         for id in self.subscription_ids {
             out.array([PropertyId::SubscriptionIdentifier as u8]);
             out.varint(id.get());
-        }
-        if !self.forwardable.is_empty() {
-            out.bytes(self.forwardable);
         }
     }
 }

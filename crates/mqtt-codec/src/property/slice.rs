@@ -123,6 +123,7 @@ impl<'a> Properties<'a> {
     }
 
     /// Seconds that the message lives; `None` means for ever.
+    #[inline]
     #[must_use]
     pub fn message_expiry_interval(&self) -> Option<u32> {
         self.u32(PropertyId::MessageExpiryInterval)
@@ -232,6 +233,7 @@ impl<'a> Properties<'a> {
     }
 
     /// The number that stands for the Topic Name.
+    #[inline]
     #[must_use]
     pub fn topic_alias(&self) -> Option<NonZeroU16> {
         self.u16(PropertyId::TopicAlias).and_then(NonZeroU16::new)
