@@ -335,8 +335,8 @@ impl Broker {
     #[must_use]
     pub fn poll_ready(&mut self) -> Option<ConnectionId> {
         while let Some(slot) = self.ready.pop_front() {
-            if self.connections.get(slot).is_some_and(|connection| connection.is_ready) {
-                return self.connections.key(slot).map(ConnectionId);
+            if let Some(key) = self.connections.key_if(slot, |connection| connection.is_ready) {
+                return Some(ConnectionId(key));
             }
         }
         None
@@ -409,18 +409,20 @@ impl Broker {
 
     /// Puts a connection into the ready queue, unless it stands there.
     fn mark_ready(&mut self, slot: u32) {
-        let now = self.now;
         if let Some(connection) = self.connections.get_mut(slot)
-            && !connection.is_ready
+            && let Some(armed) = connection.become_ready(self.now)
         {
-            connection.is_ready = true;
-            connection.ready_since = now;
-            let armed = connection.timer.map(|(at, _)| at);
-            self.ready.push_back(slot);
-            // One timer in that time at the most, however often the connection becomes ready.
-            if armed.is_none_or(|armed| armed > now + self.config.limits.write_stall) {
-                self.arm_connection(slot);
-            }
+            self.queue_ready(slot, armed);
+        }
+    }
+
+    /// Puts a connection that has become ready into the queue; its timer is armed for `armed`.
+    #[inline]
+    fn queue_ready(&mut self, slot: u32, armed: Time) {
+        self.ready.push_back(slot);
+        // One timer in that time at the most, however often the connection becomes ready.
+        if armed > self.now + self.config.limits.write_stall {
+            self.arm_connection(slot);
         }
     }
 

@@ -79,6 +79,7 @@ impl TransmitBuf {
     }
 
     /// Lets `encode` append to the copied bytes and accounts for what it appended.
+    #[inline]
     pub(crate) fn append<R>(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         // Written bytes in front are dropped once they outweigh what waits: each byte moves at
         // most once for each byte written.
@@ -101,6 +102,7 @@ impl TransmitBuf {
         self.remaining += payload.len();
     }
 
+    #[cold]
     fn compact(&mut self) {
         self.copied.drain(..self.start);
         for shared in &mut self.shared {

@@ -82,6 +82,7 @@ impl Broker {
     }
 
     /// A client whose CONNECT was accepted sends AUTH.
+    #[inline(never)]
     pub(super) fn on_auth(&mut self, slot: u32, auth: &Auth<'_>) -> Handled {
         let ticket = self.draw_ticket();
         let until = self.now + self.config.decisions.timeout;

@@ -12,6 +12,7 @@ use super::{Broker, BrokerEvent, CloseCause, ConnectionId};
 
 impl Broker {
     /// A DISCONNECT came [MQTT-3.14.4-3].
+    #[inline(never)]
     pub(super) fn on_disconnect(&mut self, slot: u32, disconnect: &Disconnect<'_>) -> Handled {
         let Some(connection) = self.connections.get(slot) else { return Ok(()) };
         let Some(session_slot) = connection.session else { return Ok(()) };
@@ -40,6 +41,7 @@ impl Broker {
 
     /// Ends a connection from this side: DISCONNECT if its CONNECT was accepted
     /// [MQTT-3.14.0-1], otherwise nothing; then it is closed [MQTT-3.14.4-2].
+    #[inline(never)]
     pub(super) fn end(&mut self, slot: u32, reason: DisconnectReason) {
         self.end_with(slot, reason, &PropertyBuf::new());
     }
@@ -90,6 +92,7 @@ impl Broker {
     }
 
     /// Lets a connection go once its answers are sent. Its session lives on or ends as it may.
+    #[inline(never)]
     pub(super) fn close(&mut self, slot: u32, cause: CloseCause) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if connection.is_closing() {

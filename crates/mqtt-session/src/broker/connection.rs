@@ -5,6 +5,7 @@ use core::num::NonZeroU16;
 
 use super::authenticate::Authentication;
 use super::decide::Pending;
+use super::messages::NEVER;
 use super::request::{ConnectRequest, Ticket};
 use super::slots::Key;
 use super::{CloseCause, PeerInfo};
@@ -164,6 +165,17 @@ impl Connection {
             pending.map(|pending| pending.until),
             authentication.and_then(|authentication| authentication.until()),
         )
+    }
+
+    /// It has something to send. Returns when its timer fires, unless it had something before.
+    #[inline]
+    pub(super) fn become_ready(&mut self, now: Time) -> Option<Time> {
+        if self.is_ready {
+            return None;
+        }
+        self.is_ready = true;
+        self.ready_since = now;
+        Some(self.timer.map_or(NEVER, |(at, _)| at))
     }
 
     pub(super) const fn is_closing(&self) -> bool {

@@ -207,7 +207,7 @@ impl Broker {
         self.messages.release(message);
         if let Some(session) = session {
             self.record_received(session, qos, reason);
-            self.acknowledge(slot, session, qos, reason, &properties);
+            self.acknowledge(slot, session, qos, reason, properties.as_properties());
         }
     }
 

@@ -30,20 +30,17 @@ impl Broker {
     ) {
         self.advance(now);
         let slot = id.0.slot;
-        if !self.connections.is_current(id.0) {
-            return;
-        }
-        let before = out.len();
         let awaits_connack = self.awaits_connack(slot);
-        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let Some(connection) = self.connections.current_mut(id.0) else { return };
+        let before = out.len();
         connection.is_ready = false;
         let is_held_back = connection.paused.for_answers;
         if !connection.answers.is_empty() {
-            let mut answers = core::mem::take(&mut connection.answers);
-            out.append(|bytes| bytes.extend_from_slice(&answers));
+            out.append(|bytes| bytes.extend_from_slice(&connection.answers));
+            connection.answers.clear();
+            let answers = core::mem::take(&mut connection.answers);
             if self.spare_answers.len() < SPARE_ANSWERS && answers.capacity() <= SPARE_ANSWERS_BYTES
             {
-                answers.clear();
                 self.spare_answers.push(answers);
             }
         }
@@ -51,7 +48,9 @@ impl Broker {
             Phase::Closing(_) => self.forget_connection(slot),
             Phase::Open if awaits_connack => {}
             Phase::Open => {
-                if self.transmit_messages(slot, out, before.saturating_add(budget)) {
+                if self.can_transmit(slot)
+                    && self.transmit_messages(slot, out, before.saturating_add(budget))
+                {
                     self.mark_ready(slot);
                 }
                 if is_held_back {
@@ -64,7 +63,14 @@ impl Broker {
         self.statistics.bytes_sent += (out.len() - before) as u64;
     }
 
+    /// Whether there are messages for a connection that may be sent now.
+    #[inline]
+    pub(super) fn can_transmit(&mut self, slot: u32) -> bool {
+        self.flow_of(slot).is_some_and(|flow| flow.can_transmit())
+    }
+
     /// Appends messages until `out` holds `limit` bytes. Returns whether more could follow.
+    #[inline(never)]
     fn transmit_messages(&mut self, slot: u32, out: &mut TransmitBuf, limit: usize) -> bool {
         let now = self.now;
         let timeout = self.config.decisions.timeout;
@@ -77,9 +83,7 @@ impl Broker {
         let mut ledger = Ledger::new(self.store.as_deref_mut(), key);
         let Some(session) = sessions.get_mut(key.slot) else { return false };
         let Session { flow, permissions, client_id, identity, losses, .. } = session;
-        let Some(flow) = flow.as_deref_mut().filter(|flow| flow.can_transmit()) else {
-            return false;
-        };
+        let Some(flow) = flow.as_deref_mut() else { return false };
         let reader = Reader { client_id, identity: identity.as_deref() };
         let mut asker = Asker {
             until: now + timeout,

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use mqtt_codec::{
-    ConnectReason, DecodeError, DecodeRule, Decoded, DisconnectReason, Limits, Packet, PacketType,
-    decode,
+    ConnectReason, DecodeError, DecodeRule, Decoded, DisconnectReason, EncodeError, Limits, Packet,
+    PacketType, decode,
 };
 
 use super::connection::Phase;
@@ -22,10 +22,13 @@ impl Broker {
     /// left alone.
     pub fn handle_input(&mut self, id: ConnectionId, now: Time, input: &[u8]) {
         self.advance(now);
-        if self.connections.is_current(id.0) {
-            self.statistics.bytes_received += input.len() as u64;
-            self.work = 0;
-            self.take_input(id.0.slot, input);
+        let Some(connection) = self.connections.current_mut(id.0) else { return };
+        self.statistics.bytes_received += input.len() as u64;
+        self.work = 0;
+        if connection.tail.is_none() {
+            self.take_packets(id.0.slot, input);
+        } else {
+            self.take_behind_tail(id.0.slot, input);
         }
     }
 
@@ -39,22 +42,29 @@ impl Broker {
         }
     }
 
-    fn take_input(&mut self, slot: u32, mut input: &[u8]) {
+    /// Handles input that begins with a packet.
+    #[inline]
+    fn take_packets(&mut self, slot: u32, input: &[u8]) {
+        let (rest, needs) = self.process(slot, input, None);
+        self.keep_tail(slot, rest, needs);
+    }
+
+    /// Handles input behind the beginning of a packet, or behind input that waits.
+    fn take_behind_tail(&mut self, slot: u32, mut input: &[u8]) {
         while !input.is_empty() {
             let Some(connection) = self.connections.get_mut(slot) else { return };
             if connection.is_closing() {
                 return;
             }
-            if connection.paused.any() {
-                connection.tail.get_or_insert_default().bytes.extend_from_slice(input);
-                return;
-            }
+            let is_paused = connection.paused.any();
             let Some(tail) = &mut connection.tail else {
-                let (used, needs) = self.process(slot, input, None);
-                let rest = input.get(used..).unwrap_or_default();
-                self.keep_tail(slot, rest, needs);
+                self.take_packets(slot, input);
                 return;
             };
+            if is_paused {
+                tail.bytes.extend_from_slice(input);
+                return;
+            }
             // A packet began in earlier input: only its own bytes are copied behind it.
             let missing = tail.needs.saturating_sub(tail.bytes.len()).max(1);
             let (own, rest) = input.split_at(missing.min(input.len()));
@@ -77,13 +87,13 @@ impl Broker {
         };
         if tail.bytes.len() >= OWN_BUFFER_FROM {
             let bytes = Bytes::from(tail.bytes);
-            let (used, needs) = self.process(slot, &bytes, Some(&bytes));
-            let rest = bytes.get(used..).unwrap_or_default();
+            let (rest, needs) = self.process(slot, &bytes, Some(&bytes));
             self.keep_tail(slot, rest, needs);
             return;
         }
-        let (used, needs) = self.process(slot, &tail.bytes, None);
-        if used < tail.bytes.len()
+        let (rest, needs) = self.process(slot, &tail.bytes, None);
+        let used = tail.bytes.len() - rest.len();
+        if !rest.is_empty()
             && let Some(connection) = self.connections.get_mut(slot)
         {
             tail.bytes.drain(..used);
@@ -93,8 +103,8 @@ impl Broker {
     }
 
     fn keep_tail(&mut self, slot: u32, rest: &[u8], needs: usize) {
-        if let Some(connection) = self.connections.get_mut(slot)
-            && !rest.is_empty()
+        if !rest.is_empty()
+            && let Some(connection) = self.connections.get_mut(slot)
         {
             let tail = connection.tail.get_or_insert_default();
             tail.bytes.extend_from_slice(rest);
@@ -102,80 +112,103 @@ impl Broker {
         }
     }
 
-    /// Handles every complete packet of `input`. Returns how many bytes were used, and how many
-    /// the rest needs to be a packet.
+    /// Handles every complete packet of `input`. Returns the rest, and how many bytes it needs to
+    /// be a packet. A connection that is paused leaves everything, one that is closing nothing.
     ///
     /// `shared` is the owner of `input`, if large payloads may be shared with it.
-    fn process(&mut self, slot: u32, input: &[u8], shared: Option<&Bytes>) -> (usize, usize) {
-        let now = self.now;
-        let mut used = 0;
-        loop {
-            let rest = input.get(used..).unwrap_or_default();
-            let (Some(connection), Some(&first)) = (self.connections.get_mut(slot), rest.first())
-            else {
-                return (input.len(), 0);
-            };
+    fn process<'a>(
+        &mut self,
+        slot: u32,
+        input: &'a [u8],
+        shared: Option<&Bytes>,
+    ) -> (&'a [u8], usize) {
+        let mut rest = input;
+        while let [first, ..] = rest {
+            let Some(mut connection) = self.connections.get_mut(slot) else { break };
             if connection.paused.any() {
-                return (used, 0);
+                return (rest, 0);
             }
-            let is_open = match connection.phase {
-                Phase::Open => true,
-                Phase::Opened if first != CONNECT => {
-                    // [MQTT-3.1.0-1]: nothing is said to what does not begin with a CONNECT.
-                    self.close(slot, CloseCause::NotMqtt);
-                    return (input.len(), 0);
+            let is_open = matches!(connection.phase, Phase::Open);
+            let mut limit = self.config.limits.packet_size;
+            if !is_open {
+                match self.judge_opening(slot, *first) {
+                    Opening::Read => {}
+                    Opening::Wait => return (rest, 0),
+                    Opening::Ignore => break,
                 }
-                // A session would add to what is not committed.
-                Phase::Opened if is_behind(self.store.as_deref(), &self.config.limits) => {
-                    self.pause_for_room(slot);
-                    return (used, 0);
-                }
-                Phase::Opened | Phase::Deciding(_) | Phase::Challenged(_) => false,
-                // [MQTT-3.1.4-6]: what comes behind a refused CONNECT is not looked at.
-                Phase::Closing(_) => return (input.len(), 0),
-            };
-            let limit = if is_open {
-                self.config.limits.packet_size
-            } else {
-                self.config.limits.connect_packet_size
-            };
-            match decode(rest, &Limits::new().max_packet_size(limit)) {
+                let Some(still_there) = self.connections.get_mut(slot) else { break };
+                connection = still_there;
+                limit = self.config.limits.connect_packet_size;
+            }
+            // Looked at where it is: a packet is large enough for a move to count.
+            match &decode(rest, &Limits::new().max_packet_size(limit)) {
                 Ok(Decoded::NeedMore(need)) => {
                     // A header whose length is not known yet is looked at byte by byte.
-                    return (used, need.packet_len().unwrap_or(rest.len() + 1));
+                    return (rest, need.packet_len().unwrap_or(rest.len() + 1));
                 }
                 Ok(Decoded::Packet(packet, length)) => {
-                    used += length;
-                    connection.last_packet = now;
+                    rest = rest.get(*length..).unwrap_or_default();
+                    connection.last_packet = self.now;
                     self.statistics.packets_received += 1;
                     self.begin_changes();
                     let handled = if is_open {
-                        self.on_packet(slot, &packet, shared)
+                        self.on_packet(slot, packet, shared)
                     } else {
-                        self.on_first_packet(slot, &packet)
+                        self.on_first_packet(slot, packet)
                     };
                     if let Err(reason) = handled {
                         self.fault(slot, reason);
                     }
-                    if core::mem::take(&mut self.is_pressed)
-                        && let Some(connection) = self.connections.get_mut(slot)
-                    {
-                        connection.paused.for_backlog = true;
-                        self.statistics.held_back.for_backlog += 1;
-                        self.backlog.push_back(slot);
+                    if self.is_pressed {
+                        self.pause_for_backlog(slot);
                     }
                     if self.store.is_some() {
                         self.pause_for_store(slot);
                     }
                 }
                 Err(error) => {
-                    self.on_undecodable(slot, &error, is_open);
-                    return (input.len(), 0);
+                    self.on_undecodable(slot, error, is_open);
+                    break;
                 }
+            }
+        }
+        (&[], 0)
+    }
+
+    /// What a packet brought about has to be sent before the next one is handled.
+    #[inline(never)]
+    fn pause_for_backlog(&mut self, slot: u32) {
+        self.is_pressed = false;
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.paused.for_backlog = true;
+            self.statistics.held_back.for_backlog += 1;
+            self.backlog.push_back(slot);
+        }
+    }
+
+    /// What is done with a packet that begins with this byte on a connection that is not open.
+    #[cold]
+    fn judge_opening(&mut self, slot: u32, first: u8) -> Opening {
+        match self.connections.get(slot).map(|connection| &connection.phase) {
+            Some(Phase::Opened) if first != CONNECT => {
+                // [MQTT-3.1.0-1]: nothing is said to what does not begin with a CONNECT.
+                self.close(slot, CloseCause::NotMqtt);
+                Opening::Ignore
+            }
+            // A session would add to what is not committed.
+            Some(Phase::Opened) if is_behind(self.store.as_deref(), &self.config.limits) => {
+                self.pause_for_room(slot);
+                Opening::Wait
+            }
+            // [MQTT-3.1.4-6]: what comes behind a refused CONNECT is not looked at.
+            Some(Phase::Closing(_)) | None => Opening::Ignore,
+            Some(Phase::Opened | Phase::Deciding(_) | Phase::Challenged(_) | Phase::Open) => {
+                Opening::Read
             }
         }
     }
 
+    #[cold]
     fn on_first_packet(&mut self, slot: u32, packet: &Packet<'_>) -> Handled {
         if let Packet::Connect(connect) = packet
             && self.awaits_connect(slot)
@@ -217,6 +250,7 @@ impl Broker {
     }
 
     /// What came is no packet [MQTT-4.13.1-1].
+    #[cold]
     fn on_undecodable(&mut self, slot: u32, error: &DecodeError, is_open: bool) {
         self.statistics.protocol_faults += 1;
         let reason = error.reason_code();
@@ -244,6 +278,7 @@ impl Broker {
 
     /// A packet broke a rule: DISCONNECT with the reason, and the connection is closed
     /// [MQTT-4.13.1-1].
+    #[cold]
     fn fault(&mut self, slot: u32, reason: DisconnectReason) {
         self.statistics.protocol_faults += 1;
         self.end(slot, reason);
@@ -251,20 +286,34 @@ impl Broker {
 
     /// Queues a packet other than PUBLISH for a connection that is open.
     pub(super) fn answer(&mut self, slot: u32, packet: Packet<'_>) {
-        let limit = self.config.limits.unread_answers;
-        let Some(connection) = self.connections.get_mut(slot) else { return };
-        if connection.is_closing() || (self.store.is_some() && self.hold_answer(slot, &packet)) {
+        self.answer_with(slot, packet, Packet::encode);
+    }
+
+    /// [`answer`](Self::answer) with a packet whose type is known. Acknowledgements come by the
+    /// message: they are not worth a look at all fifteen types, nor at properties they never have.
+    #[inline(always)]
+    pub(super) fn answer_with<'p, P: Copy + Into<Packet<'p>>>(
+        &mut self,
+        slot: u32,
+        packet: P,
+        encode: impl FnOnce(&P, &mut Vec<u8>, u32) -> Result<(), EncodeError>,
+    ) {
+        if self.store.is_some() && self.hold_answer(slot, &packet.into()) {
             return;
         }
+        let limit = self.config.limits.unread_answers;
         let Some(connection) = self.connections.get_mut(slot) else { return };
+        if connection.is_closing() {
+            return;
+        }
         if connection.answers.capacity() == 0 {
             connection.answers = self.spare_answers.pop().unwrap_or_default();
         }
         // What does not fit the client's Maximum Packet Size is not sent [MQTT-3.1.2-24]
         // [MQTT-3.1.2-25]; the codec has left out before what may be left out. A client that waits
         // for an answer it cannot take, such as a long SUBACK, is not left waiting.
-        if packet.encode(&mut connection.answers, connection.packet_size).is_err() {
-            if !matches!(packet, Packet::ConnAck(_) | Packet::Disconnect(_)) {
+        if encode(&packet, &mut connection.answers, connection.packet_size).is_err() {
+            if !matches!(packet.into(), Packet::ConnAck(_) | Packet::Disconnect(_)) {
                 self.end(slot, DisconnectReason::PacketTooLarge);
             }
             return;
@@ -273,7 +322,9 @@ impl Broker {
             connection.paused.for_answers = true;
             self.statistics.held_back.for_answers += 1;
         }
-        self.mark_ready(slot);
+        if let Some(armed) = connection.become_ready(self.now) {
+            self.queue_ready(slot, armed);
+        }
     }
 
     /// Queues bytes that are no packet of this version.
@@ -283,6 +334,16 @@ impl Broker {
             self.mark_ready(slot);
         }
     }
+}
+
+/// What is done with input of a connection that is not open.
+enum Opening {
+    /// It is read, to the size that a CONNECT may have.
+    Read,
+    /// It waits.
+    Wait,
+    /// It is never looked at.
+    Ignore,
 }
 
 /// The first byte of a CONNECT packet.

@@ -4,8 +4,8 @@ use core::num::NonZeroU16;
 
 use bytes::Bytes;
 use mqtt_codec::{
-    ConnectReason, DisconnectReason, Packet, PacketId, Properties, PropertyBuf, PubAck,
-    PubAckReason, PubComp, PubRec, PubRel, PubRelReason, Publish, PublishQos, QoS,
+    ConnectReason, DisconnectReason, PacketId, Properties, PubAck, PubAckReason, PubComp, PubRec,
+    PubRel, PubRelReason, Publish, PublishQos, QoS,
 };
 
 use super::Broker;
@@ -42,6 +42,7 @@ impl TopicRefusal {
 
 impl Broker {
     /// A client publishes.
+    #[inline(never)]
     pub(super) fn on_publish(
         &mut self,
         slot: u32,
@@ -63,20 +64,25 @@ impl Broker {
         let Some(session_slot) = self.connections.get(slot).and_then(|c| c.session) else {
             return Ok(());
         };
-        let alias = publish.properties.topic_alias();
-        let topic = publish.topic.as_ref().map(|topic| topic.as_str());
-        match (topic, alias) {
-            (Some(topic), None) => self.on_message(slot, session_slot, topic, publish, shared),
-            (None, None) => Err(DisconnectReason::ProtocolError),
+        let mut resolved = String::new();
+        let topic = match (&publish.topic, publish.properties.topic_alias()) {
+            (Some(topic), None) => topic.as_str(),
+            (None, None) => return Err(DisconnectReason::ProtocolError),
             (topic, Some(alias)) => {
-                let mut resolved = core::mem::take(&mut self.topic);
-                let handled = self
-                    .resolve_alias(slot, alias, topic, &mut resolved)
-                    .and_then(|()| self.on_message(slot, session_slot, &resolved, publish, shared));
-                self.topic = resolved;
-                handled
+                let topic = topic.as_ref().map(|topic| topic.as_str());
+                resolved = core::mem::take(&mut self.topic);
+                if let Err(reason) = self.resolve_alias(slot, alias, topic, &mut resolved) {
+                    self.topic = resolved;
+                    return Err(reason);
+                }
+                &resolved
             }
+        };
+        let handled = self.on_message(slot, session_slot, topic, publish, shared);
+        if resolved.capacity() > 0 {
+            self.topic = resolved;
         }
+        handled
     }
 
     /// A client publishes to `topic`, whichever way it named it.
@@ -124,25 +130,27 @@ impl Broker {
             if is_new {
                 self.record_received(session_slot, publish.qos, reason);
             }
-            self.acknowledge(slot, session_slot, publish.qos, reason, &PropertyBuf::new());
+            self.acknowledge(slot, session_slot, publish.qos, reason, Properties::EMPTY);
         }
         Ok(())
     }
 
     /// Answers a PUBLISH as its QoS demands [MQTT-3.3.4-1].
+    #[inline(always)]
     pub(super) fn acknowledge(
         &mut self,
         slot: u32,
         session_slot: u32,
         qos: PublishQos,
         reason: PubAckReason,
-        properties: &PropertyBuf,
+        mut properties: Properties<'_>,
     ) {
         // [MQTT-3.1.2-29]
-        let properties = match self.connections.get(slot) {
-            Some(connection) if connection.problem_information => properties.as_properties(),
-            _ => Properties::default(),
-        };
+        if !properties.is_empty()
+            && !self.connections.get(slot).is_some_and(|c| c.problem_information)
+        {
+            properties = Properties::EMPTY;
+        }
         match qos {
             PublishQos::AtMostOnce => {}
             PublishQos::AtLeastOnce { id, .. } => {
@@ -150,7 +158,8 @@ impl Broker {
                 if let Some(flow) = self.flow_mut(session_slot) {
                     flow.incoming.puback_sent();
                 }
-                self.answer(slot, Packet::PubAck(PubAck { packet_id: id, reason, properties }));
+                let packet = PubAck { packet_id: id, reason, properties };
+                self.answer_with(slot, packet, PubAck::encode);
             }
             PublishQos::ExactlyOnce { id, .. } => {
                 // [MQTT-4.3.3-8] [MQTT-4.3.3-9]
@@ -159,12 +168,14 @@ impl Broker {
                 {
                     flow.incoming.refused(id);
                 }
-                self.answer(slot, Packet::PubRec(PubRec { packet_id: id, reason, properties }));
+                let packet = PubRec { packet_id: id, reason, properties };
+                self.answer_with(slot, packet, PubRec::encode);
             }
         }
     }
 
     /// Puts the topic that an alias stands for into `resolved`; sets it if a topic came along.
+    #[inline(never)]
     fn resolve_alias(
         &mut self,
         slot: u32,
@@ -205,18 +216,32 @@ impl Broker {
             self.count_refusal(Some(session_slot), refusal.publish_reason());
             return Some(refusal.publish_reason());
         }
-        let size = topic.len() + publish.properties.as_bytes().len() + publish.payload.len();
-        if publish.retain && !publish.payload.is_empty() && !self.can_retain(topic, size) {
-            self.count_refusal(Some(session_slot), PubAckReason::QuotaExceeded);
-            return Some(PubAckReason::QuotaExceeded);
+        if publish.retain && !publish.payload.is_empty() {
+            let size = topic.len() + publish.properties.as_bytes().len() + publish.payload.len();
+            if !self.can_retain(topic, size) {
+                self.count_refusal(Some(session_slot), PubAckReason::QuotaExceeded);
+                return Some(PubAckReason::QuotaExceeded);
+            }
         }
-        let is_asked = self.config.decisions.publish;
-        if !is_asked {
+        if !self.config.decisions.publish {
             self.find_targets(topic, Some(session_slot), publish.qos.qos(), publish.retain);
             if self.targets.is_empty() && !publish.retain {
                 return Some(PubAckReason::NoMatchingSubscribers);
             }
         }
+        self.take_message(slot, session_slot, topic, publish, shared)
+    }
+
+    /// Keeps a message that somebody wants, and gives it to them or asks about it.
+    #[inline(never)]
+    fn take_message(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        topic: &str,
+        publish: &Publish<'_>,
+        shared: Option<&Bytes>,
+    ) -> Option<PubAckReason> {
         let publisher = match self.sessions.get(session_slot) {
             Some(session) if publish.retain => self.entropy.hash(session.client_id.as_bytes()),
             _ => 0,
@@ -239,7 +264,7 @@ impl Broker {
             },
             |head| publish.properties.copy_forwardable(head),
         );
-        if is_asked {
+        if self.config.decisions.publish {
             self.ask_publish(slot, session_slot, message, publish);
             return None;
         }
@@ -305,10 +330,11 @@ impl Broker {
 
     fn send_puback(&mut self, slot: u32, packet_id: PacketId, reason: PubAckReason) {
         let packet = PubAck { packet_id, reason, properties: Properties::default() };
-        self.answer(slot, Packet::PubAck(packet));
+        self.answer_with(slot, packet, PubAck::encode);
     }
 
     /// A client acknowledges a QoS 1 message.
+    #[inline(never)]
     pub(super) fn on_puback(&mut self, slot: u32, ack: &PubAck<'_>) -> Handled {
         // [MQTT-3.4.2-1]: only a server says that nobody subscribes.
         if ack.reason == PubAckReason::NoMatchingSubscribers {
@@ -319,6 +345,7 @@ impl Broker {
     }
 
     /// A client ends the exchange of a QoS 2 message.
+    #[inline(never)]
     pub(super) fn on_pubcomp(&mut self, slot: u32, ack: &PubComp<'_>) -> Handled {
         let acknowledged = self.flow_of(slot).map(|flow| flow.outgoing.on_pubcomp(ack.packet_id));
         self.finish(slot, ack.packet_id, acknowledged)
@@ -349,6 +376,7 @@ impl Broker {
     }
 
     /// A client has recorded a QoS 2 message, or refuses it.
+    #[inline(never)]
     pub(super) fn on_pubrec(&mut self, slot: u32, ack: &PubRec<'_>) -> Handled {
         // [MQTT-3.5.2-1]: as in PUBACK.
         if ack.reason == PubAckReason::NoMatchingSubscribers {
@@ -386,11 +414,12 @@ impl Broker {
             self.messages.release(message);
         }
         let packet = PubRel { packet_id: ack.packet_id, reason, properties: Properties::default() };
-        self.answer(slot, Packet::PubRel(packet));
+        self.answer_with(slot, packet, PubRel::encode);
         Ok(())
     }
 
     /// A client releases a QoS 2 packet identifier [MQTT-4.3.3-11].
+    #[inline(never)]
     pub(super) fn on_pubrel(&mut self, slot: u32, ack: &PubRel<'_>) -> Handled {
         let before = self.flow_of(slot).map(|flow| flow.incoming.unfinished());
         let known = self.flow_of(slot).is_some_and(|flow| flow.incoming.on_pubrel(ack.packet_id));
@@ -403,19 +432,24 @@ impl Broker {
         };
         let packet =
             PubComp { packet_id: ack.packet_id, reason, properties: Properties::default() };
-        self.answer(slot, Packet::PubComp(packet));
+        self.answer_with(slot, packet, PubComp::encode);
         Ok(())
     }
 
     /// What is under way in the session of a connection, if there is anything.
+    #[inline]
     pub(super) fn flow_of(&mut self, slot: u32) -> Option<&mut Flow> {
         let session = self.connections.get(slot)?.session?;
         self.sessions.get_mut(session)?.flow.as_deref_mut()
     }
 
     /// What is under way in a session, made if there is nothing yet.
+    #[inline]
     pub(super) fn flow_mut(&mut self, session_slot: u32) -> Option<&mut Flow> {
         let session = self.sessions.get_mut(session_slot)?;
+        if session.flow.is_some() {
+            return session.flow.as_deref_mut();
+        }
         let limits = &self.config.limits;
         let send_maximum = session
             .connection
@@ -426,7 +460,7 @@ impl Broker {
 
     /// Puts a connection into the ready queue if its session has something that can be sent.
     pub(super) fn mark_if_transmittable(&mut self, slot: u32) {
-        if self.flow_of(slot).is_some_and(|flow| flow.can_transmit()) {
+        if self.can_transmit(slot) {
             self.mark_ready(slot);
         }
     }

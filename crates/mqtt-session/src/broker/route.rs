@@ -53,10 +53,17 @@ impl Broker {
         self.targets.clear();
         self.matched.clear();
         // [MQTT-3.3.2-3] [MQTT-4.7.3-4]
-        let matched = &mut self.matched;
         self.index.for_each_match(topic, |_, subscriber, subscription| {
-            matched.push((subscriber, *subscription));
+            self.matched.push((subscriber, *subscription));
         });
+        if !self.matched.is_empty() {
+            self.merge_matches(publisher, qos, retain);
+        }
+    }
+
+    /// Makes one target of all subscriptions of a session that match.
+    #[inline(never)]
+    fn merge_matches(&mut self, publisher: Option<u32>, qos: QoS, retain: bool) {
         let mut matched = core::mem::take(&mut self.matched);
         for (subscriber, subscription) in matched.drain(..) {
             if subscriber & GROUP == 0 {

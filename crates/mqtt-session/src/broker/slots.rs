@@ -64,7 +64,15 @@ impl<T> Slots<T> {
         self.slots.get_mut(number as usize)?.value.as_mut()
     }
 
+    /// The value of a slot that is still in the use that the key was made for.
+    #[inline]
+    pub(super) fn current_mut(&mut self, key: Key) -> Option<&mut T> {
+        let slot = self.slots.get_mut(key.slot as usize)?;
+        if slot.generation == key.generation { slot.value.as_mut() } else { None }
+    }
+
     /// The key of a slot that is in use.
+    #[inline]
     pub(super) fn key(&self, number: u32) -> Option<Key> {
         let slot = self.slots.get(number as usize)?;
         slot.value.is_some().then_some(Key { slot: number, generation: slot.generation })
@@ -76,6 +84,16 @@ impl<T> Slots<T> {
         self.slots
             .get(key.slot as usize)
             .is_some_and(|slot| slot.generation == key.generation && slot.value.is_some())
+    }
+
+    /// The key of a slot that is in use by such a value.
+    #[inline]
+    pub(super) fn key_if(&self, number: u32, is_wanted: impl FnOnce(&T) -> bool) -> Option<Key> {
+        let slot = self.slots.get(number as usize)?;
+        slot.value
+            .as_ref()
+            .is_some_and(is_wanted)
+            .then_some(Key { slot: number, generation: slot.generation })
     }
 
     /// Every value with its slot, in the order of the slots.

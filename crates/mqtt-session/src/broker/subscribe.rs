@@ -13,6 +13,7 @@ use super::route::Subscription;
 
 impl Broker {
     /// A client subscribes: each filter as if it had come alone [MQTT-3.8.4-5].
+    #[inline(never)]
     pub(super) fn on_subscribe(&mut self, slot: u32, subscribe: &Subscribe<'_>) -> Handled {
         let Some(session) = self.connections.get(slot).and_then(|c| c.session) else {
             return Ok(());
@@ -183,6 +184,7 @@ impl Broker {
     }
 
     /// A client unsubscribes [MQTT-3.10.4-6].
+    #[inline(never)]
     pub(super) fn on_unsubscribe(&mut self, slot: u32, unsubscribe: &Unsubscribe<'_>) -> Handled {
         let Some(session) = self.connections.get(slot).and_then(|c| c.session) else {
             return Ok(());

@@ -68,6 +68,7 @@ impl Broker {
     }
 
     /// Makes sure that a connection is looked at when its next deadline comes.
+    #[inline(never)]
     pub(super) fn arm_connection(&mut self, slot: u32) {
         let Some(at) = self.connection_deadline(slot) else { return };
         let Some(key) = self.connections.key(slot) else { return };

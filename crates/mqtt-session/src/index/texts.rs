@@ -55,9 +55,11 @@ impl<K: Key> TextMap<K> {
     /// The key of a text.
     #[inline]
     pub(super) fn find(&self, text: &[u8], place: impl Fn(K) -> Option<Place>) -> Option<K> {
-        if self.is_empty() {
-            return None;
-        }
+        if self.is_empty() { None } else { self.find_kept(text, place) }
+    }
+
+    #[inline(never)]
+    fn find_kept(&self, text: &[u8], place: impl Fn(K) -> Option<Place>) -> Option<K> {
         self.table.find(self.hash(text), |key| {
             place(key).and_then(|place| self.pages.text(place)) == Some(text)
         })

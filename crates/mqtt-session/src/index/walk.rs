@@ -17,7 +17,9 @@ const REMEMBERED: usize = 16;
 impl Trie {
     /// Calls `found` for each wildcard filter that matches `topic`. Returns how many nodes it has
     /// entered, which is at most [`bound`](Self::bound).
-    #[inline]
+    // The levels that it remembers take much of the stack, which is not taken where there is no
+    // filter with a wildcard.
+    #[inline(never)]
     pub(super) fn for_each_match(&self, topic: &[u8], mut found: impl FnMut(FilterId)) -> usize {
         // [MQTT-4.7.2-1] Wildcards in the first level do not reach these topics.
         let reserved = topic.first() == Some(&b'$');

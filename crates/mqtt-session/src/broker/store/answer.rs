@@ -22,6 +22,9 @@ impl Broker {
         let Some(store) = self.store.as_deref_mut() else { return false };
         let Some(key) = self.connections.key(slot) else { return false };
         let Some(connection) = self.connections.get_mut(slot) else { return false };
+        if connection.is_closing() {
+            return false;
+        }
         let depends = store.has_changed;
         let before = store.held(slot).and_then(|held| held.last_mark());
         let mark = match before {
