@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytes::Buf;
 use mqtt_codec::{Properties, PubAckReason, QoS, SubscriptionOptions, TopicFilter, TopicName};
 use mqtt_session::{
-    BrokerConfig, Client, ClientConfig, ClientEvent, Delivery, DisconnectOptions, Message,
-    Publication, PublishId, PublishOutcome, SubscriptionKey, Time, TransmitBuf,
+    BrokerConfig, BufferOptions, Client, ClientConfig, ClientEvent, Delivery, DisconnectOptions,
+    Message, Publication, PublishId, PublishOutcome, ReceivedMessage, SubscriptionKey, Time,
+    TransmitBuf,
 };
 
 use crate::link::{Cut, Link};
@@ -29,6 +30,8 @@ pub struct Pair {
     out: TransmitBuf,
     published: Vec<PublishId>,
     subscribed: Vec<SubscriptionKey>,
+    unmatched: SubscriptionKey,
+    buffer: BufferOptions,
     deliveries: VecDeque<Delivery>,
     messages: Vec<Message>,
     told: Vec<String>,
@@ -42,9 +45,13 @@ impl Pair {
 
     /// A client, and a broker whose configuration differs from the default.
     pub fn with_broker(config: ClientConfig, change: impl FnOnce(&mut BrokerConfig)) -> Self {
+        let client = Client::new(config, [9; 32]);
+        let mut client = client.expect("a configuration that fits into CONNECT");
         Self {
             wire: Wire::configured(change),
-            client: Client::new(config, [9; 32]).expect("a configuration that fits into CONNECT"),
+            unmatched: client.subscribe_unmatched(BufferOptions::new()),
+            buffer: BufferOptions::new(),
+            client,
             link: None,
             pieces: Pieces::Whole,
             out: TransmitBuf::new(),
@@ -60,6 +67,11 @@ impl Pair {
     pub fn cut_into(&mut self, pieces: Pieces) {
         self.wire.cut_into(pieces.clone());
         self.pieces = pieces;
+    }
+
+    /// From here on, how the client's subscriptions buffer and acknowledge.
+    pub fn buffer(&mut self, options: BufferOptions) {
+        self.buffer = options;
     }
 
     /// Makes a network connection that lasts, and lets the client connect on it.
@@ -128,7 +140,8 @@ impl Pair {
             .iter()
             .map(|(filter, options)| (TopicFilter::new(filter).unwrap(), *options))
             .collect();
-        let key = self.client.subscribe(&filters, Properties::EMPTY).expect("a subscription");
+        let key = self.client.subscribe(&filters, Properties::EMPTY, self.buffer);
+        let key = key.expect("a subscription");
         self.subscribed.push(key);
         self.settle();
         self.subscribed.len() - 1
@@ -303,14 +316,21 @@ impl Pair {
                 let present = if terms.session_present { ", session present" } else { "" };
                 format!("connected{present}")
             }
-            ClientEvent::Message { message, subscriptions, delivery } => {
-                let mut to: Vec<usize> =
-                    subscriptions.as_slice().iter().map(subscription).collect();
-                to.sort_unstable();
-                let line = transcript::message(&message);
-                self.messages.push(message);
-                self.deliveries.extend(delivery);
-                format!("{line} to {to:?}")
+            ClientEvent::Readable(reader) => {
+                while let Some(ReceivedMessage { message, delivery }) =
+                    self.client.poll_message(reader)
+                {
+                    let line = transcript::message(&message);
+                    let to = if reader == self.unmatched {
+                        "nobody".to_owned()
+                    } else {
+                        subscription(&reader).to_string()
+                    };
+                    self.told.push(format!("{line} to {to}"));
+                    self.messages.push(message);
+                    self.deliveries.extend(delivery);
+                }
+                return;
             }
             ClientEvent::Published { id, outcome } => {
                 let number = self.published.iter().position(|known| *known == id);

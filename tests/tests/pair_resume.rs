@@ -204,7 +204,7 @@ fn when_the_broker_has_lost_the_session_the_client_begins_anew() {
             "connected",
             "subscribed 0 [02], renewed",
             "published 2 acknowledged: Success",
-            r#"message q1 "t" "y" {subscription=1} to [0]"#,
+            r#"message q1 "t" "y" {subscription=1} to 0"#,
         ]
     );
 }
@@ -224,6 +224,6 @@ fn a_client_that_leaves_politely_finds_its_session_again() {
     pair.connect();
     assert_eq!(
         pair.told(),
-        ["connected, session present", r#"message q1 "t" "meanwhile" {subscription=1} to [0]"#]
+        ["connected, session present", r#"message q1 "t" "meanwhile" {subscription=1} to 0"#]
     );
 }

@@ -27,7 +27,6 @@ pub struct ClientBuilder {
     config: ClientConfig,
     has_user_name: bool,
     has_password: bool,
-    rejoins: bool,
     timeout: Duration,
 }
 
@@ -35,10 +34,9 @@ impl ClientBuilder {
     pub(crate) fn new(address: &str) -> Self {
         Self {
             address: address.to_owned(),
-            config: ClientConfig::new().manual_acknowledgement(true),
+            config: ClientConfig::new(),
             has_user_name: false,
             has_password: false,
-            rejoins: false,
             timeout: Duration::from_secs(10),
         }
     }
@@ -59,8 +57,7 @@ impl ClientBuilder {
     /// With [`SessionPolicy::rejoin`] messages come that no subscription of this client takes yet.
     /// They wait, QoS 1 and QoS 2 unacknowledged, until a subscription is made that matches them or
     /// [`Client::unmatched`] is called.
-    pub fn session(mut self, policy: SessionPolicy) -> Self {
-        self.rejoins = policy.rejoins();
+    pub fn session(self, policy: SessionPolicy) -> Self {
         self.with(|config| config.session(policy))
     }
 
@@ -97,6 +94,20 @@ impl ClientBuilder {
     /// acknowledged; 256 by default. This bounds what a slow reader leaves lying here.
     pub fn receive_maximum(self, maximum: NonZeroU16) -> Self {
         self.with(|config| config.receive_maximum(maximum))
+    }
+
+    /// How many messages above [`receive_maximum`](Self::receive_maximum) are taken all the same
+    /// from a server that exceeds it, as some in wide use do now and then; half as many as that by
+    /// default. One beyond ends the connection with 0x93, and zero is strict.
+    pub fn receive_maximum_tolerance(self, messages: u16) -> Self {
+        self.with(|config| config.receive_maximum_tolerance(messages))
+    }
+
+    /// How long nothing is read from the network for the sake of a subscription whose reader lags
+    /// behind with QoS 0 messages, before they are dropped; 20 milliseconds by default. Zero:
+    /// nothing ever waits.
+    pub fn reader_patience(self, patience: Duration) -> Self {
+        self.with(|config| config.reader_patience(patience))
     }
 
     /// The largest packet that the server may send, in bytes. By default none is announced, and a
@@ -208,7 +219,7 @@ impl ClientBuilder {
         };
         // Small packets leave at once; the driver gathers what can leave together.
         transport.set_nodelay(true).map_err(ConnectError::Setup)?;
-        handshake(session, transport, self.rejoins, address.to_string()).await
+        handshake(session, transport, address.to_string()).await
     }
 
     /// Connects over a transport that the application has made, and runs the driver as a task of
@@ -230,7 +241,7 @@ impl ClientBuilder {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let session = session(self.config)?;
-        let (client, driver) = handshake(session, transport, self.rejoins, self.address).await?;
+        let (client, driver) = handshake(session, transport, self.address).await?;
         tokio::spawn(driver);
         Ok(client)
     }
@@ -250,12 +261,11 @@ fn session(config: ClientConfig) -> Result<Session, ConnectError> {
 async fn handshake<S: AsyncRead + AsyncWrite>(
     session: Session,
     transport: S,
-    rejoins: bool,
     address: String,
 ) -> Result<(Client, Driver<S>), ConnectError> {
     let shared = Arc::new(Shared::new(session));
     let now = shared.now();
-    shared.call(|state| state.start(now, rejoins));
+    shared.call(|state| state.start(now));
     let client = Client::new(&shared);
     let mut driver = Driver::new(shared, transport);
     let status = poll_fn(|cx| {

@@ -60,7 +60,6 @@ mod driver;
 mod error;
 mod message;
 mod publish;
-mod queue;
 mod readers;
 mod room;
 mod shared;
@@ -73,8 +72,8 @@ pub use mqtt_codec::{
     RetainHandling, SubAckReason, TopicError,
 };
 pub use mqtt_session::{
-    Acknowledgement, ClientCloseCause, ConfigError, Negotiated, ServerLimit, SessionPolicy,
-    Violation, Will,
+    Acknowledgement, ClientCloseCause, ConfigError, Negotiated, OnFull, OnFullQos0, ServerLimit,
+    SessionPolicy, Violation, Will,
 };
 
 pub use self::address::AddressError;
@@ -85,7 +84,6 @@ pub use self::driver::Driver;
 pub use self::error::{ConnectError, ConnectionError, EnqueueError, PublishError, SubscribeError};
 pub use self::message::Message;
 pub use self::publish::{Payload, Pending, Publish, Published, Sending};
-pub use self::queue::{OnFull, OnFullQos0};
 pub use self::state::{State, States};
 pub use self::subscribe::{IntoFilters, Subscribe, Subscribing, Subscription, Unmatched};
 

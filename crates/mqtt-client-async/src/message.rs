@@ -6,20 +6,24 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mqtt_codec::{Properties, PubAckReason, QoS};
+use mqtt_session::Delivery;
 
-use crate::queue::Owed;
 use crate::shared::Shared;
 
 /// A received message.
 pub struct Message {
     message: mqtt_session::Message,
     /// The acknowledgement that the application has to give.
-    owed: Option<(Arc<Shared>, Owed)>,
+    owed: Option<(Arc<Shared>, Delivery)>,
 }
 
 impl Message {
-    pub(crate) fn new(shared: &Arc<Shared>, message: mqtt_session::Message, owed: Owed) -> Self {
-        let owed = if let Owed::Nothing = owed { None } else { Some((Arc::clone(shared), owed)) };
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        message: mqtt_session::Message,
+        owed: Option<Delivery>,
+    ) -> Self {
+        let owed = owed.map(|delivery| (Arc::clone(shared), delivery));
         Self { message, owed }
     }
 
@@ -92,19 +96,20 @@ impl Message {
     }
 
     fn settle(&mut self, reason: PubAckReason) {
-        if let Some((shared, owed)) = self.owed.take() {
-            shared.call(|state| state.settle(owed, reason));
+        if let Some((shared, delivery)) = self.owed.take() {
+            shared.call(|state| state.settle(delivery, reason));
         }
     }
 }
 
 impl Drop for Message {
     fn drop(&mut self) {
-        if self.owed.is_some() {
+        if let Some((shared, delivery)) = self.owed.take() {
             tracing::warn!(
                 topic = self.topic(),
                 "a message was dropped without `ack` or `refuse`; it stays unacknowledged"
             );
+            shared.call(|state| state.abandon(delivery));
         }
     }
 }

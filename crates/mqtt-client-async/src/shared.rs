@@ -227,12 +227,11 @@ impl State {
             self.take_events(wakers);
         }
         self.call_into_room(wakers);
-        let waits_until = self.waits_until();
         let deadline = self.session.poll_timeout().map(|deadline| deadline.at);
         Turn {
-            accepts_input: waits_until.is_none() && self.session.accepts_input(),
+            accepts_input: self.session.accepts_input(),
             has_more: out.len() >= OUT_HIGH,
-            deadline: deadline.into_iter().chain(waits_until).min(),
+            deadline,
             closed: match &self.status {
                 Status::Closed(error) => Some(error.clone()),
                 Status::Connecting | Status::Connected { .. } => None,
@@ -240,10 +239,7 @@ impl State {
         }
     }
 
-    pub(crate) fn start(&mut self, now: Time, keeps_unclaimed: bool) {
-        if keeps_unclaimed {
-            self.readers.keep_unclaimed();
-        }
+    pub(crate) fn start(&mut self, now: Time) {
         self.session.handle_connected(now);
         self.has_work = true;
     }
@@ -396,8 +392,9 @@ impl State {
                     let session_present = terms.session_present;
                     self.set_status(Status::Connected { session_present }, wakers);
                 }
-                ClientEvent::Message { message, subscriptions, delivery } => {
-                    self.deliver(message, subscriptions.as_slice(), delivery, wakers);
+                ClientEvent::Readable(subscription) => self.readable(subscription, wakers),
+                ClientEvent::BufferFull { subscription, overflow } => {
+                    self.buffer_full(subscription, overflow);
                 }
                 ClientEvent::Published { id, outcome } => {
                     let waiter = self.publish_of_slot.get(id.slot()).copied();

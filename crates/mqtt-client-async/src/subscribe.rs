@@ -9,27 +9,12 @@ use futures_core::Stream;
 use mqtt_codec::{
     EncodeError, PropertyBuf, QoS, RetainHandling, SubAckReason, SubscriptionOptions, TopicFilter,
 };
+use mqtt_session::{BufferOptions, OnFull, OnFullQos0};
 
 use crate::Client;
 use crate::error::SubscribeError;
 use crate::message::Message;
-use crate::queue::{Limits, OnFull, OnFullQos0};
 use crate::shared::Shared;
-
-/// Messages that wait for a reader at most, unless [`Subscribe::buffer`] says otherwise.
-const BUFFER: usize = 8192;
-
-/// Bytes of messages that wait for a reader at most, unless [`Subscribe::buffer_bytes`] says
-/// otherwise.
-const BUFFER_BYTES: usize = 8 * 1024 * 1024;
-
-pub(crate) const LIMITS: Limits = Limits {
-    messages: BUFFER,
-    bytes: BUFFER_BYTES,
-    on_full_qos0: OnFullQos0::DropOldest,
-    on_full: OnFull::HoldBack,
-    manual: false,
-};
 
 /// One topic filter or several: a string, or an array, slice or `Vec` of strings.
 pub trait IntoFilters {
@@ -81,7 +66,7 @@ pub struct Subscribe<'a> {
     filters: Vec<String>,
     options: SubscriptionOptions,
     properties: PropertyBuf,
-    limits: Limits,
+    buffer: BufferOptions,
     fault: Option<EncodeError>,
 }
 
@@ -92,7 +77,7 @@ impl<'a> Subscribe<'a> {
             filters,
             options: SubscriptionOptions::default(),
             properties: PropertyBuf::new(),
-            limits: LIMITS,
+            buffer: BufferOptions::new(),
             fault: None,
         }
     }
@@ -134,34 +119,34 @@ impl<'a> Subscribe<'a> {
     /// behind has a moment (20 ms) to catch up, during which nothing is read for anybody; what
     /// happens then say [`on_full_qos0`](Self::on_full_qos0) and [`on_full`](Self::on_full).
     pub fn buffer(mut self, messages: usize) -> Self {
-        self.limits.messages = messages;
+        self.buffer = self.buffer.messages(messages);
         self
     }
 
     /// How many bytes of messages wait for the reader; 8 MiB by default. A message that is larger
     /// alone waits when no other does.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
-        self.limits.bytes = bytes;
+        self.buffer = self.buffer.bytes(bytes);
         self
     }
 
     /// What becomes of QoS 0 messages when the buffer is full; the oldest is dropped by default.
     pub fn on_full_qos0(mut self, on_full: OnFullQos0) -> Self {
-        self.limits.on_full_qos0 = on_full;
+        self.buffer = self.buffer.on_full_qos0(on_full);
         self
     }
 
     /// What becomes of QoS 1 and QoS 2 messages when the buffer is full; the server is held back
     /// by default.
     pub fn on_full(mut self, on_full: OnFull) -> Self {
-        self.limits.on_full = on_full;
+        self.buffer = self.buffer.on_full(on_full);
         self
     }
 
     /// Leaves it to the application to acknowledge QoS 1 and QoS 2 messages, with
     /// [`Message::ack`](crate::Message::ack). By default a message is acknowledged when it is read from the stream.
     pub fn manual_ack(mut self) -> Self {
-        self.limits.manual = true;
+        self.buffer = self.buffer.manual_acknowledgement(true);
         self
     }
 }
@@ -235,7 +220,7 @@ fn begin(subscribe: &Subscribe<'_>) -> Result<Subscription, SubscribeError> {
             return Err(error.clone().into());
         }
         let properties = subscribe.properties.as_properties();
-        let number = state.subscribe(&filters, properties, subscribe.limits)?;
+        let number = state.subscribe(&filters, properties, subscribe.buffer)?;
         state.add_handle();
         Ok::<_, SubscribeError>(number)
     })?;
@@ -284,7 +269,8 @@ impl Reader {
     }
 
     fn dropped(&self) -> u64 {
-        self.shared.call(|state| state.reader_counts(self.number).1)
+        let buffer = self.shared.call(|state| state.buffer(self.number));
+        buffer.dropped + buffer.refused
     }
 }
 
@@ -358,7 +344,7 @@ impl Unmatched {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         let number = shared.call(|state| {
             state.add_handle();
-            state.add_unmatched(LIMITS)
+            state.add_unmatched(BufferOptions::new())
         });
         Self { reader: Reader { shared: Arc::clone(shared), number } }
     }

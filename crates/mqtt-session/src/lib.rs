@@ -20,12 +20,13 @@ pub use broker::{
     SubscribeRequest, Traffic, Volume,
 };
 pub use client::{
-    Acknowledgement, Attempt, AuthenticateError, AuthenticationData, Backoff, Client,
-    ClientCloseCause, ClientConfig, ClientEvent, ClientStatistics, ConfigError, Delivery,
-    DialFault, DisconnectError, DisconnectOptions, EndReason, Jitter, Matches, Message, Negotiated,
-    Offline, Outage, Overflow, Publication, PublishError, PublishId, PublishOutcome, Reconnect,
-    Republish, ServerLimit, ServerReference, SessionPolicy, SubscribeError, SubscriptionKey,
-    Target, Unsent, UnsentMessage, Violation, Will,
+    Acknowledgement, Attempt, AuthenticateError, AuthenticationData, Backoff, BufferOptions,
+    BufferOverflow, BufferStatus, Client, ClientCloseCause, ClientConfig, ClientEvent,
+    ClientStatistics, ConfigError, Delivery, DialFault, DisconnectError, DisconnectOptions,
+    EndReason, Jitter, Message, Negotiated, Offline, OnFull, OnFullQos0, Outage, Overflow,
+    Publication, PublishError, PublishId, PublishOutcome, ReceivedMessage, Reconnect, Republish,
+    ServerLimit, ServerReference, SessionPolicy, SubscribeError, SubscriptionKey, Target, Unsent,
+    UnsentMessage, Violation, Will,
 };
 pub use index::{FilterId, SubscriptionIndex};
 pub use time::{Deadline, Time, Timer};

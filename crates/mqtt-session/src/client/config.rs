@@ -41,7 +41,8 @@ pub struct ClientConfig {
     pub(super) user_properties: Vec<(String, String)>,
     pub(super) authentication: Option<Authentication>,
     pub(super) connect_timeout: Duration,
-    pub(super) manual_acknowledgement: bool,
+    pub(super) receive_maximum_tolerance: Option<u16>,
+    pub(super) reader_patience: Duration,
     pub(super) subscription_identifiers: bool,
     pub(super) max_outgoing_messages: usize,
     pub(super) max_outgoing_bytes: usize,
@@ -101,7 +102,8 @@ impl ClientConfig {
             user_properties: Vec::new(),
             authentication: None,
             connect_timeout: Duration::from_secs(10),
-            manual_acknowledgement: false,
+            receive_maximum_tolerance: None,
+            reader_patience: Duration::from_millis(20),
             subscription_identifiers: true,
             max_outgoing_messages: 1024,
             max_outgoing_bytes: 16 * 1024 * 1024,
@@ -162,6 +164,29 @@ impl ClientConfig {
     #[must_use]
     pub fn receive_maximum(mut self, maximum: NonZeroU16) -> Self {
         self.receive_maximum = maximum;
+        self
+    }
+
+    /// How many messages above [`receive_maximum`](Self::receive_maximum) are taken all the same
+    /// from a server that exceeds it; by default half as many as that, rounded down. Each is
+    /// counted in [`ClientStatistics`](super::ClientStatistics), and one beyond ends the connection
+    /// with 0x93 [MQTT-3.3.4-9]. Zero is strict.
+    ///
+    /// There are servers in wide use that now and then send more than they may. What they send is
+    /// bounded all the same, and a client that answers with the end of the connection only gets it
+    /// again.
+    #[must_use]
+    pub fn receive_maximum_tolerance(mut self, messages: u16) -> Self {
+        self.receive_maximum_tolerance = Some(messages);
+        self
+    }
+
+    /// How long nothing is read from the network for the sake of a reader of QoS 0 messages that
+    /// lags behind; 20 milliseconds by default. It has this moment to catch up before messages are
+    /// dropped, and no other before it has. Zero: nothing ever waits.
+    #[must_use]
+    pub fn reader_patience(mut self, patience: Duration) -> Self {
+        self.reader_patience = patience;
         self
     }
 
@@ -227,14 +252,6 @@ impl ClientConfig {
         self
     }
 
-    /// Whether a QoS 1 or QoS 2 message is acknowledged only when the application calls
-    /// [`Client::acknowledge`](super::Client::acknowledge); by default it is when it is received.
-    #[must_use]
-    pub fn manual_acknowledgement(mut self, manual: bool) -> Self {
-        self.manual_acknowledgement = manual;
-        self
-    }
-
     /// Whether SUBSCRIBE carries Subscription Identifiers where the server supports them, so that
     /// messages find their subscription by them; yes by default.
     #[must_use]
@@ -269,6 +286,12 @@ impl ClientConfig {
     /// The Keep Alive in whole seconds, as CONNECT carries it.
     pub(super) fn keep_alive_seconds(&self) -> u16 {
         u16::try_from(self.keep_alive.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u16::MAX)
+    }
+
+    /// How many messages are taken before the first is acknowledged.
+    pub(super) fn tolerated_maximum(&self) -> u16 {
+        let maximum = self.receive_maximum.get();
+        maximum.saturating_add(self.receive_maximum_tolerance.unwrap_or(maximum / 2))
     }
 
     /// The largest packet that is accepted.

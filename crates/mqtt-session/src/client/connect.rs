@@ -72,12 +72,13 @@ impl Client {
         if !connack.session_present {
             self.session.end(self.config.republish, &mut self.events);
         }
+        self.settle_unread(connack.session_present);
         let negotiated = Negotiated::new(&self.config, &self.session.client_id, connack);
         self.session.client_id = negotiated.client_id.clone();
         self.session.is_held = true;
         self.reconnecting.accepted(now);
         self.session.exchanges.start_connection(negotiated.receive_maximum);
-        self.session.incoming.start_connection(self.config.receive_maximum.get());
+        self.session.incoming.start_connection(self.config.tolerated_maximum());
         self.events.push_back(ClientEvent::Connected(Box::new(negotiated.clone())));
         self.link = Link::Open(Box::new(Open {
             keep_alive: KeepAlive::new(now, negotiated.keep_alive),

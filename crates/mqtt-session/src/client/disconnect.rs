@@ -138,6 +138,7 @@ impl Client {
     pub fn handle_timeout(&mut self, now: Time) {
         let now = self.advance(now);
         self.expire(now);
+        self.end_patience(now);
         match &mut self.link {
             Link::Idle => self.dial_timeout(now),
             Link::Connecting(connecting) => {
@@ -189,7 +190,8 @@ impl Client {
                     let overdue = if is_overdue { OVERDUE } else { Duration::ZERO };
                     Deadline { at: leaving.deadline + overdue, timer: Timer::Drain }
                 });
-                keep_alive.into_iter().chain(drain).min_by_key(|deadline| deadline.at)
+                let reader = self.reader_deadline();
+                keep_alive.into_iter().chain(drain).chain(reader).min_by_key(|deadline| deadline.at)
             }
         }
     }

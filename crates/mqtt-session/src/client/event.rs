@@ -3,15 +3,14 @@
 use mqtt_codec::{PropertyBuf, PubAckReason, SubAckReason, UnsubAckReason};
 
 use super::authenticate::AuthenticationData;
-use super::deliveries::Delivery;
+use super::buffer::BufferOverflow;
 use super::error::{ClientCloseCause, ServerLimit};
-use super::message::Message;
 use super::negotiated::Negotiated;
 use super::offline::UnsentMessage;
 use super::outbox::PublishId;
 use super::reconnect::{Attempt, EndReason};
 use super::retry::Outage;
-use super::subscriptions::{Matches, SubscriptionKey};
+use super::subscriptions::SubscriptionKey;
 use crate::Time;
 
 /// What has happened, from [`Client::poll_event`](super::Client::poll_event).
@@ -20,15 +19,16 @@ use crate::Time;
 pub enum ClientEvent {
     /// The server accepted the connection.
     Connected(Box<Negotiated>),
-    /// A message came.
-    Message {
-        /// The message.
-        message: Message,
-        /// The subscriptions it is for; none if it matches no filter of any of them.
-        subscriptions: Matches,
-        /// At QoS 1 and QoS 2 with manual acknowledgement: what to give back to
-        /// [`Client::acknowledge`](super::Client::acknowledge).
-        delivery: Option<Delivery>,
+    /// Messages wait for the reader of a subscription that had read all before: take them with
+    /// [`Client::poll_message`](super::Client::poll_message), now or later.
+    Readable(SubscriptionKey),
+    /// The buffer of a subscription is full. Each consequence is told once for each subscription;
+    /// [`Client::buffer`](super::Client::buffer) tells how it is now.
+    BufferFull {
+        /// The subscription whose reader is too slow.
+        subscription: SubscriptionKey,
+        /// What became of the message that found no room.
+        overflow: BufferOverflow,
     },
     /// A QoS 1 or QoS 2 message of the application has ended, one way or the other.
     Published {

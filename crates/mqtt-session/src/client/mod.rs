@@ -1,6 +1,7 @@
 //! The client of one server, without I/O.
 
 mod authenticate;
+mod buffer;
 mod config;
 mod connect;
 mod deliveries;
@@ -16,6 +17,7 @@ mod offline;
 mod outbox;
 mod policy;
 mod publication;
+mod readers;
 mod ready;
 mod receive;
 mod reconnect;
@@ -30,6 +32,7 @@ mod transmit;
 use std::collections::VecDeque;
 
 pub use authenticate::AuthenticationData;
+pub use buffer::{BufferOptions, BufferOverflow, BufferStatus, OnFull, OnFullQos0};
 pub use config::{ClientConfig, SessionPolicy, Will};
 pub use deliveries::Delivery;
 pub use disconnect::DisconnectOptions;
@@ -44,14 +47,16 @@ pub use offline::{Offline, Overflow, Republish, UnsentMessage};
 pub use outbox::PublishId;
 pub use policy::{Backoff, Jitter, Reconnect};
 pub use publication::Publication;
+pub use readers::ReceivedMessage;
 pub use reconnect::{Attempt, EndReason, Target};
 pub use redirect::ServerReference;
 pub use retry::{DialFault, Outage};
 pub use statistics::ClientStatistics;
-pub use subscriptions::{Matches, SubscriptionKey};
+pub use subscriptions::SubscriptionKey;
 
 use self::input::Tail;
 use self::link::{Closing, Link};
+use self::readers::Readers;
 use self::reconnect::Reconnecting;
 use self::session::Session;
 use crate::Time;
@@ -78,7 +83,8 @@ const EVENTS_HIGH: usize = 16 * 1024;
 ///   [`acknowledge`](Self::acknowledge), [`disconnect`](Self::disconnect)). They fail only for the
 ///   caller's own mistake, and then nothing has changed.
 /// - `poll_*`: what to do next ([`poll_transmit`](Self::poll_transmit),
-///   [`poll_event`](Self::poll_event), [`poll_timeout`](Self::poll_timeout)).
+///   [`poll_event`](Self::poll_event), [`poll_timeout`](Self::poll_timeout)), and the messages that
+///   came ([`poll_message`](Self::poll_message)).
 /// - getters.
 ///
 /// # The driver's contract
@@ -140,6 +146,7 @@ pub struct Client {
     tail: Tail,
     events: VecDeque<ClientEvent>,
     statistics: ClientStatistics,
+    readers: Readers,
 }
 
 impl Client {
@@ -161,6 +168,7 @@ impl Client {
             tail: Tail::default(),
             events: VecDeque::new(),
             statistics: ClientStatistics::default(),
+            readers: Readers::default(),
         })
     }
 
@@ -178,10 +186,12 @@ impl Client {
     }
 
     /// Whether more input should be read now. It should not while the owner is behind with
-    /// sending answers or taking events.
+    /// sending answers or taking events, nor for the moment that is given to a reader of QoS 0
+    /// messages that lags behind.
     #[must_use]
     pub fn accepts_input(&self) -> bool {
         self.events.len() < EVENTS_HIGH
+            && !self.waits_for_reader()
             && self.link.open().is_none_or(|open| open.ready.len() < READY_HIGH)
     }
 
@@ -218,8 +228,8 @@ impl Client {
         }
     }
 
-    /// QoS 1 and QoS 2 messages that were delivered and that
-    /// [`acknowledge`](Self::acknowledge) was not called for.
+    /// QoS 1 and QoS 2 messages that came and are not acknowledged: nobody has read them yet, or
+    /// [`acknowledge`](Self::acknowledge) was not called for them.
     #[must_use]
     pub fn unacknowledged_deliveries(&self) -> usize {
         self.session.qos1.waiting() + self.session.qos2.waiting()
@@ -283,6 +293,7 @@ impl Client {
 
     /// Parts what ends with the connection from what outlives it.
     fn settle_connection(&mut self) {
+        self.readers.stop_waiting();
         let expiry = match &mut self.link {
             Link::Idle | Link::Closing(_) => return,
             Link::Connecting(_) => None,

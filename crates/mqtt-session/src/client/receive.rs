@@ -8,7 +8,6 @@ use mqtt_codec::{
 };
 
 use super::Client;
-use super::deliveries::Delivery;
 use super::error::{ClientCloseCause, Violation};
 use super::event::{Acknowledgement, ClientEvent, PublishOutcome};
 use super::input::{OWN_FROM, Source};
@@ -179,57 +178,23 @@ impl Client {
                 }
             }
         };
-        let subscriptions = session
+        session
             .subscriptions
             .route(topic, properties.subscription_ids(), session.is_vouched_for)
             .map_err(Violation::SubscriptionIdUnknown)?;
+        if id.is_some() && session.incoming.unfinished() > self.config.receive_maximum.get() {
+            self.statistics.above_receive_maximum += 1;
+        }
         let message = match source {
             Source::Borrowed => Message::copied(publish, topic.as_str()),
             Source::Owned(packet) => Message::shared(packet, publish, topic.as_str()),
         };
-        let delivery = id.and_then(|id| self.owe(id, publish.qos.qos()));
-        self.events.push_back(ClientEvent::Message { message, subscriptions, delivery });
+        self.deliver(message, id);
         Ok(())
     }
 
-    /// An acknowledgement is owed for a new message: by the application, or at once.
-    fn owe(&mut self, id: PacketId, qos: QoS) -> Option<Delivery> {
-        let deliveries = match qos {
-            QoS::AtMostOnce => return None,
-            QoS::AtLeastOnce => &mut self.session.qos1,
-            QoS::ExactlyOnce => &mut self.session.qos2,
-        };
-        if self.config.manual_acknowledgement {
-            return Some(deliveries.deliver(id));
-        }
-        if deliveries.is_empty() {
-            self.send_acknowledgement(qos, id, PubAckReason::Success);
-        } else {
-            deliveries.decide(id, PubAckReason::Success);
-            self.acknowledge_ready();
-        }
-        None
-    }
-
-    /// Acknowledges a message that was delivered with manual acknowledgement.
-    ///
-    /// Acknowledgements leave in the order in which the messages came, QoS 1 and QoS 2 each for
-    /// itself [MQTT-4.6.0-2] [MQTT-4.6.0-3]: this one may wait for earlier ones. A `reason` of 0x80
-    /// or above tells the server that the message is refused; it is not sent again.
-    ///
-    /// One that has nobody to go to any more, because the session or (at QoS 1) the connection it
-    /// came by has ended, is dropped: a QoS 1 message then comes again as a new delivery.
-    pub fn acknowledge(&mut self, now: Time, delivery: Delivery, reason: PubAckReason) {
-        self.advance(now);
-        match delivery.qos() {
-            QoS::AtLeastOnce => self.session.qos1.answer(&delivery, reason),
-            QoS::AtMostOnce | QoS::ExactlyOnce => self.session.qos2.answer(&delivery, reason),
-        }
-        self.acknowledge_ready();
-    }
-
     /// Sends the acknowledgements whose turn it is.
-    fn acknowledge_ready(&mut self) {
+    pub(super) fn acknowledge_ready(&mut self) {
         while let Some((id, reason)) = self.session.qos1.next_ready() {
             self.send_acknowledgement(QoS::AtLeastOnce, id, reason);
         }
@@ -238,7 +203,12 @@ impl Client {
         }
     }
 
-    fn send_acknowledgement(&mut self, qos: QoS, packet_id: PacketId, reason: PubAckReason) {
+    pub(super) fn send_acknowledgement(
+        &mut self,
+        qos: QoS,
+        packet_id: PacketId,
+        reason: PubAckReason,
+    ) {
         let properties = Properties::EMPTY;
         if qos == QoS::AtLeastOnce {
             self.answer(&PubAck { packet_id, reason, properties }.into());

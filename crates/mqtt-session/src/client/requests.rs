@@ -6,10 +6,11 @@ use mqtt_codec::{
 };
 
 use super::Client;
+use super::buffer::BufferOptions;
 use super::error::{ServerLimit, SubscribeError, Violation};
 use super::event::ClientEvent;
 use super::negotiated::Negotiated;
-use super::subscriptions::SubscriptionKey;
+use super::subscriptions::{Kind, SubscriptionKey};
 use crate::exchange::Acknowledged;
 
 /// A SUBSCRIBE or UNSUBSCRIBE that is to be sent or waits for its answer.
@@ -40,6 +41,10 @@ impl Client {
     /// subscriptions may hold the same filter. The server is then told the broadest options that
     /// they want, and sends retained messages again as `options` of this call say.
     ///
+    /// Messages wait in a buffer of the subscription, as `buffer` says, until
+    /// [`poll_message`](Self::poll_message) takes them; among them those of a session of an earlier
+    /// run that nobody has claimed yet and that match.
+    ///
     /// Only User Properties may stand in `properties`.
     ///
     /// # Errors
@@ -50,6 +55,7 @@ impl Client {
         &mut self,
         filters: &[(TopicFilter<'_>, SubscriptionOptions)],
         properties: Properties<'_>,
+        buffer: BufferOptions,
     ) -> Result<SubscriptionKey, SubscribeError> {
         // [MQTT-3.8.3-2]
         if filters.is_empty() {
@@ -71,7 +77,8 @@ impl Client {
             encode(&open.negotiated, PacketId::MIN, properties, filters, &mut Vec::new())?;
         }
         let subscriptions = &mut self.session.subscriptions;
-        let subscription = subscriptions.insert(filters, properties.as_bytes());
+        let subscription = subscriptions.insert(filters, properties.as_bytes(), buffer);
+        self.claim(subscription, |topic| filters.iter().any(|(filter, _)| filter.matches(topic)));
         if self.link.open().is_some() {
             self.session.requests.push_back(Request::Subscribe { subscription, filters: 0 });
         }
@@ -80,9 +87,19 @@ impl Client {
 
     /// Ends a subscription: no message is routed to it any more, and the server is told to end
     /// those of its filters that no other subscription holds. [`ClientEvent::Unsubscribed`]
-    /// follows. A subscription that has ended already is ignored.
+    /// follows, except where the subscription has ended already or has no filters.
+    ///
+    /// Messages that wait in its buffer are dropped, and acknowledged: nobody will read them.
+    /// Those that were read and wait for [`acknowledge`](Self::acknowledge) still do.
     pub fn unsubscribe(&mut self, subscription: SubscriptionKey) {
-        let Some(orphans) = self.session.subscriptions.remove(subscription) else { return };
+        let Some((removed, orphans)) = self.session.subscriptions.remove(subscription) else {
+            return;
+        };
+        let kind = removed.kind;
+        self.discard(subscription, removed.buffer);
+        if kind != Kind::Filters {
+            return;
+        }
         if orphans.is_empty() || (self.link.open().is_none() && !self.session.is_held) {
             self.unsubscribed(subscription, Box::default(), PropertyBuf::new());
             return;

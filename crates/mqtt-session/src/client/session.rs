@@ -85,7 +85,9 @@ impl Session {
     /// UNSUBSCRIBEs are kept, for nothing else remembers them.
     pub(super) fn connection_ended(&mut self) {
         self.qos1.clear();
-        self.qos2.suspend();
+        for id in self.qos2.suspend() {
+            self.incoming.refused(id);
+        }
         let _requests = self.exchanges.clear_requests();
         let unanswered = self.unanswered.drain(..).map(|(_, request)| request);
         let waiting = self.requests.drain(..);

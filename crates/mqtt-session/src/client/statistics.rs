@@ -18,4 +18,16 @@ pub struct ClientStatistics {
     pub unknown_acknowledgements: u64,
     /// QoS 2 messages that came again and were not delivered again.
     pub duplicates: u64,
+    /// Messages that were dropped because the buffer of a subscription was full, counted once for
+    /// each subscription.
+    pub dropped: u64,
+    /// QoS 1 and QoS 2 messages that were refused because the buffer of a subscription was full,
+    /// counted once for each subscription.
+    pub refused: u64,
+    /// Messages that matched no subscription and that nobody wanted: acknowledged and dropped.
+    pub unmatched: u64,
+    /// QoS 1 and QoS 2 messages that the application dropped without acknowledging them.
+    pub abandoned: u64,
+    /// QoS 1 and QoS 2 messages above the Receive Maximum that were taken all the same.
+    pub above_receive_maximum: u64,
 }

@@ -19,6 +19,7 @@ use mqtt_codec::{
     TopicFilter, TopicName,
 };
 
+use super::buffer::{Buffer, BufferOptions};
 use crate::index::SubscriptionIndex;
 
 /// A subscription of the application, made by [`Client::subscribe`](super::Client::subscribe).
@@ -39,38 +40,6 @@ impl SubscriptionKey {
     }
 }
 
-/// The subscriptions that a message is for, each once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Matches(Found);
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Found {
-    #[default]
-    None,
-    One(SubscriptionKey),
-    Many(Box<[SubscriptionKey]>),
-}
-
-impl Matches {
-    /// The subscriptions; none if no filter of any subscription matches.
-    #[must_use]
-    pub fn as_slice(&self) -> &[SubscriptionKey] {
-        match &self.0 {
-            Found::None => &[],
-            Found::One(key) => core::slice::from_ref(key),
-            Found::Many(keys) => keys,
-        }
-    }
-
-    fn new(found: &[SubscriptionKey]) -> Self {
-        Self(match found {
-            [] => Found::None,
-            [key] => Found::One(*key),
-            keys => Found::Many(keys.into()),
-        })
-    }
-}
-
 /// All subscriptions of the application.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
@@ -82,8 +51,10 @@ pub(super) struct Subscriptions {
     index: SubscriptionIndex<u32, ()>,
     /// Subscription Identifier `n` stands at `n - 1`.
     by_identifier: Vec<Identifier>,
-    /// Collects matches while a message is routed.
-    found: Vec<SubscriptionKey>,
+    /// The subscriptions that the message that was routed last is for, each once.
+    pub(super) found: Vec<SubscriptionKey>,
+    /// The subscriptions to what matches no other.
+    unmatched: Vec<SubscriptionKey>,
     /// The sum of all holders of filters.
     held: usize,
 }
@@ -105,6 +76,21 @@ pub(super) struct Subscription {
     confirmed: bool,
     /// Whether it was ever confirmed, so that another SUBACK is a renewal.
     pub(super) reported: bool,
+    /// What it was made for, and whether that is over.
+    pub(super) kind: Kind,
+    /// The messages that wait for its reader.
+    pub(super) buffer: Buffer,
+}
+
+/// What messages a subscription gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Those that match its filters.
+    Filters,
+    /// Those that match no other subscription.
+    Unmatched,
+    /// None any more: no filter was granted. What came before can be read.
+    Ended,
 }
 
 impl Subscription {
@@ -172,6 +158,7 @@ impl Subscriptions {
             index: SubscriptionIndex::new(key),
             by_identifier: Vec::new(),
             found: Vec::new(),
+            unmatched: Vec::new(),
             held: 0,
         }
     }
@@ -186,13 +173,9 @@ impl Subscriptions {
         &mut self,
         filters: &[(TopicFilter<'_>, SubscriptionOptions)],
         properties: &[u8],
+        options: BufferOptions,
     ) -> SubscriptionKey {
-        let slot = self.free.pop_front().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
-            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-        });
-        let generation = self.slots.get(slot as usize).map_or(0, |slot| slot.generation);
-        let key = SubscriptionKey { slot, generation };
+        let key = self.take_slot();
         let mut held: Vec<(u32, SubscriptionOptions)> = Vec::with_capacity(filters.len());
         for (filter, options) in filters {
             let number = self.find_or_insert(*filter);
@@ -207,25 +190,74 @@ impl Subscriptions {
             }
             self.held += 1;
         }
-        if let Some(place) = self.slots.get_mut(slot as usize) {
-            place.subscription = Some(Subscription {
+        self.fill_slot(
+            key,
+            Subscription {
                 filters: held,
                 properties: properties.into(),
                 confirmed: false,
                 reported: false,
-            });
-        }
+                kind: Kind::Filters,
+                buffer: Buffer::new(options),
+            },
+        );
         key
     }
 
+    /// Makes a subscription to what matches no other.
+    pub(super) fn insert_unmatched(&mut self, options: BufferOptions) -> SubscriptionKey {
+        let key = self.take_slot();
+        self.fill_slot(
+            key,
+            Subscription {
+                filters: Vec::new(),
+                properties: Box::default(),
+                confirmed: true,
+                reported: true,
+                kind: Kind::Unmatched,
+                buffer: Buffer::new(options),
+            },
+        );
+        self.unmatched.push(key);
+        key
+    }
+
+    /// The subscriptions to what matches no other.
+    pub(super) fn unmatched(&self) -> &[SubscriptionKey] {
+        &self.unmatched
+    }
+
+    fn take_slot(&mut self) -> SubscriptionKey {
+        let slot = self.free.pop_front().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        let generation = self.slots.get(slot as usize).map_or(0, |slot| slot.generation);
+        SubscriptionKey { slot, generation }
+    }
+
+    fn fill_slot(&mut self, key: SubscriptionKey, subscription: Subscription) {
+        if let Some(place) = self.slots.get_mut(key.slot as usize) {
+            place.subscription = Some(subscription);
+        }
+    }
+
+    #[inline]
     pub(super) fn get(&self, key: SubscriptionKey) -> Option<&Subscription> {
         let slot = self.slots.get(key.slot as usize)?;
         if slot.generation == key.generation { slot.subscription.as_ref() } else { None }
     }
 
-    fn get_mut(&mut self, key: SubscriptionKey) -> Option<&mut Subscription> {
+    #[inline]
+    pub(super) fn get_mut(&mut self, key: SubscriptionKey) -> Option<&mut Subscription> {
         let slot = self.slots.get_mut(key.slot as usize)?;
         if slot.generation == key.generation { slot.subscription.as_mut() } else { None }
+    }
+
+    /// The buffer of every subscription, in the order of the slots.
+    pub(super) fn buffers_mut(&mut self) -> impl Iterator<Item = &mut Buffer> {
+        let subscriptions = self.slots.iter_mut().filter_map(|slot| slot.subscription.as_mut());
+        subscriptions.map(|subscription| &mut subscription.buffer)
     }
 
     /// Every subscription, in the order of the slots.
@@ -300,9 +332,9 @@ impl Subscriptions {
         Some(identifier)
     }
 
-    /// A SUBACK came. Filters that were refused are no longer held. Returns whether the
-    /// subscription still holds any.
-    pub(super) fn subscribed(&mut self, key: SubscriptionKey, results: &[SubAckReason]) -> bool {
+    /// A SUBACK came. Filters that were refused are no longer held; without any left the
+    /// subscription has ended.
+    pub(super) fn subscribed(&mut self, key: SubscriptionKey, results: &[SubAckReason]) {
         let numbers = self.filter_numbers(key);
         for (number, reason) in numbers.into_iter().zip(results) {
             if reason.is_error() {
@@ -319,26 +351,45 @@ impl Subscriptions {
             Some(subscription) if !subscription.filters.is_empty() => {
                 subscription.confirmed = true;
                 subscription.reported = true;
-                true
             }
-            Some(_) => {
-                self.free_slot(key);
-                false
-            }
-            None => false,
+            Some(_) => self.end(key),
+            None => {}
         }
     }
 
-    /// Ends a subscription. Returns the filters that nobody holds any more, if there was such a
-    /// subscription.
-    pub(super) fn remove(&mut self, key: SubscriptionKey) -> Option<Vec<Box<str>>> {
+    /// No message comes for a subscription any more. Its place is free once those that came are
+    /// read.
+    pub(super) fn end(&mut self, key: SubscriptionKey) {
+        for number in self.filter_numbers(key) {
+            self.release_filter(key, number);
+        }
+        if let Some(subscription) = self.get_mut(key) {
+            subscription.kind = Kind::Ended;
+            subscription.confirmed = true;
+        }
+        self.free_if_done(key);
+    }
+
+    /// A message was read: the place of a subscription that has ended is free after the last one.
+    pub(super) fn free_if_done(&mut self, key: SubscriptionKey) {
+        let is_done = |subscription: &Subscription| {
+            subscription.kind == Kind::Ended && subscription.buffer.is_empty()
+        };
+        if self.get(key).is_some_and(is_done) {
+            self.free_slot(key);
+        }
+    }
+
+    /// Removes a subscription. Returns it with the filters that nobody holds any more, if there
+    /// was such a subscription.
+    pub(super) fn remove(&mut self, key: SubscriptionKey) -> Option<(Subscription, Vec<Box<str>>)> {
         self.get(key)?;
         let mut orphans = Vec::new();
         for number in self.filter_numbers(key) {
             orphans.extend(self.release_filter(key, number));
         }
-        self.free_slot(key);
-        Some(orphans)
+        self.unmatched.retain(|unmatched| *unmatched != key);
+        Some((self.free_slot(key)?, orphans))
     }
 
     /// The server holds no subscription any more.
@@ -349,12 +400,12 @@ impl Subscriptions {
         }
         for slot in &mut self.slots {
             if let Some(subscription) = &mut slot.subscription {
-                subscription.confirmed = false;
+                subscription.confirmed = subscription.kind != Kind::Filters;
             }
         }
     }
 
-    /// The subscriptions that a message is for.
+    /// Finds the subscriptions that a message is for: afterwards they stand in `found`.
     ///
     /// # Errors
     ///
@@ -365,7 +416,7 @@ impl Subscriptions {
         topic: TopicName<'_>,
         identifiers: impl Iterator<Item = SubscriptionId>,
         is_vouched_for: bool,
-    ) -> Result<Matches, SubscriptionId> {
+    ) -> Result<(), SubscriptionId> {
         self.found.clear();
         for identifier in identifiers {
             let Some(place) = self.by_identifier.get(identifier.get() as usize - 1) else {
@@ -394,7 +445,7 @@ impl Subscriptions {
             });
             self.found.sort_unstable();
         }
-        Ok(Matches::new(&self.found))
+        Ok(())
     }
 
     fn filter_numbers(&self, key: SubscriptionKey) -> Vec<u32> {
@@ -454,12 +505,11 @@ impl Subscriptions {
         Some(text)
     }
 
-    fn free_slot(&mut self, key: SubscriptionKey) {
-        if let Some(place) = self.slots.get_mut(key.slot as usize) {
-            place.subscription = None;
-            place.generation = place.generation.wrapping_add(1);
-            self.free.push_back(key.slot);
-        }
+    fn free_slot(&mut self, key: SubscriptionKey) -> Option<Subscription> {
+        let place = self.slots.get_mut(key.slot as usize)?;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push_back(key.slot);
+        place.subscription.take()
     }
 }
 

@@ -255,7 +255,7 @@ impl Sender<'_> {
             Err(error) => {
                 // It was made before this server's limits were known.
                 let _request = self.session.exchanges.on_reply(id);
-                let _orphans = self.session.subscriptions.remove(subscription);
+                self.session.subscriptions.end(subscription);
                 self.events.push_back(ClientEvent::SubscribeFailed { subscription, error });
             }
         }

@@ -137,5 +137,5 @@ fn after_the_servers_disconnect_nothing_more_is_sent() {
     });
     assert!(script.sent().is_empty(), "not even the PUBACK");
     let events = script.events();
-    assert_eq!(events[1], "closed: disconnected by the server: Server moved");
+    assert_eq!(events[0], "closed: disconnected by the server: Server moved");
 }

@@ -7,6 +7,7 @@ mod keep_alive;
 mod leave;
 mod offline;
 mod publish;
+mod readers;
 mod receive;
 mod reconnect;
 mod redirect;
@@ -32,12 +33,15 @@ use crate::TransmitBuf;
 struct Script {
     client: Client,
     now: Time,
+    /// What reads the messages that match no subscription, if it was asked for.
+    unmatched: Option<SubscriptionKey>,
 }
 
 impl Script {
     /// A client without a connection.
     fn new(config: ClientConfig) -> Self {
-        Self { client: Client::new(config, [7; 32]).unwrap(), now: Time::ZERO }
+        let client = Client::new(config, [7; 32]).unwrap();
+        Self { client, now: Time::ZERO, unmatched: None }
     }
 
     /// A client that the server has accepted without setting any limit.
@@ -49,6 +53,22 @@ impl Script {
     fn open_with(config: ClientConfig, terms: &PropertyBuf) -> Self {
         let mut script = Self::new(config);
         script.connect(false, terms);
+        script
+    }
+
+    /// The same, with a reader of all messages.
+    fn receiving(config: ClientConfig) -> Self {
+        Self::receiving_into(config, BufferOptions::new())
+    }
+
+    /// The same, with a reader of all messages that acknowledges them itself.
+    fn manual(config: ClientConfig) -> Self {
+        Self::receiving_into(config, BufferOptions::new().manual_acknowledgement(true))
+    }
+
+    fn receiving_into(config: ClientConfig, buffer: BufferOptions) -> Self {
+        let mut script = Self::open(config);
+        script.unmatched = Some(script.client.subscribe_unmatched(buffer));
         script
     }
 
@@ -93,17 +113,45 @@ impl Script {
         lines(&self.sent_bytes())
     }
 
-    /// What the client tells now, a line for each event.
+    /// What the client tells now, a line for each event; messages are read when it is told that
+    /// there are some.
     fn events(&mut self) -> Vec<String> {
-        core::iter::from_fn(|| self.client.poll_event()).map(|event| told(&event)).collect()
+        let mut lines = Vec::new();
+        while let Some(event) = self.client.poll_event() {
+            let ClientEvent::Readable(reader) = event else {
+                lines.push(told(&event));
+                continue;
+            };
+            while let Some(ReceivedMessage { message, delivery }) = self.client.poll_message(reader)
+            {
+                let owed = if delivery.is_some() { " owed" } else { "" };
+                let slot = if self.unmatched == Some(reader) {
+                    String::new()
+                } else {
+                    reader.slot().to_string()
+                };
+                let (qos, topic) = (message.qos(), message.topic());
+                lines.push(format!("message {qos} {topic} -> [{slot}]{owed}"));
+            }
+        }
+        lines
     }
 
-    /// The one message that is told now, with its delivery.
+    /// The next message of any subscription, with its delivery.
     fn delivery(&mut self) -> (Message, Option<Delivery>) {
-        match self.client.poll_event() {
-            Some(ClientEvent::Message { message, delivery, .. }) => (message, delivery),
-            other => panic!("a message, not {other:?}"),
+        while let Some(event) = self.client.poll_event() {
+            assert!(matches!(event, ClientEvent::Readable(_)), "a message, not {event:?}");
         }
+        let readers: Vec<SubscriptionKey> = self.client.session.subscriptions.keys().collect();
+        let received = readers.into_iter().find_map(|reader| self.client.poll_message(reader));
+        let ReceivedMessage { message, delivery } = received.expect("a message");
+        (message, delivery)
+    }
+
+    /// What a reader takes now: the payloads.
+    fn read(&mut self, reader: SubscriptionKey) -> Vec<String> {
+        let messages = core::iter::from_fn(|| self.client.poll_message(reader));
+        messages.map(|it| String::from_utf8(it.message.payload().to_vec()).unwrap()).collect()
     }
 
     fn answer(&mut self, delivery: Option<Delivery>, reason: PubAckReason) {
@@ -126,7 +174,7 @@ impl Script {
         let options = SubscriptionOptions { qos: QoS::ExactlyOnce, ..Default::default() };
         let filters: Vec<_> =
             filters.iter().map(|filter| (TopicFilter::new(filter).unwrap(), options)).collect();
-        self.client.subscribe(&filters, Properties::EMPTY).unwrap()
+        self.client.subscribe(&filters, Properties::EMPTY, BufferOptions::new()).unwrap()
     }
 
     fn suback(&mut self, number: u16, reasons: &[SubAckReason]) {
@@ -135,6 +183,17 @@ impl Script {
 
     fn unsuback(&mut self, number: u16, reasons: &[UnsubAckReason]) {
         self.receive(UnsubAck::new(id(number), Properties::EMPTY, reasons).unwrap());
+    }
+
+    /// A message of the server with this payload.
+    fn deliver_text(&mut self, topic: &str, qos: PublishQos, payload: &str) {
+        self.receive(Publish {
+            qos,
+            retain: false,
+            topic: TopicName::new(topic).ok(),
+            properties: Properties::EMPTY,
+            payload: payload.as_bytes(),
+        });
     }
 
     /// A message of the server.
@@ -283,17 +342,13 @@ fn line(packet: &Packet<'_>) -> String {
 
 /// An event in one line.
 fn told(event: &ClientEvent) -> String {
-    let slots = |keys: &[SubscriptionKey]| {
-        keys.iter().map(|key| key.slot().to_string()).collect::<Vec<_>>().join(",")
-    };
     match event {
         ClientEvent::Connected(terms) => {
             format!("connected {:?} session present {}", terms.client_id, terms.session_present)
         }
-        ClientEvent::Message { message, subscriptions, delivery } => {
-            let owed = if delivery.is_some() { " owed" } else { "" };
-            let to = slots(subscriptions.as_slice());
-            format!("message {} {} -> [{to}]{owed}", message.qos(), message.topic())
+        ClientEvent::Readable(reader) => format!("readable [{}]", reader.slot()),
+        ClientEvent::BufferFull { subscription, overflow } => {
+            format!("buffer full [{}] {overflow:?}", subscription.slot())
         }
         ClientEvent::Published { id, outcome } => {
             let outcome = match outcome {

@@ -4,10 +4,6 @@ use core::num::NonZeroU16;
 
 use super::*;
 
-fn manual() -> ClientConfig {
-    resuming().manual_acknowledgement(true)
-}
-
 /// Proves: [MQTT-3.3.4-1], [MQTT-4.3.2-4], [MQTT-4.3.3-8], [MQTT-4.3.3-11], [MQTT-4.5.0-2]
 #[test]
 fn every_message_is_answered_as_its_qos_demands_whether_anybody_wants_it_or_not() {
@@ -17,15 +13,24 @@ fn every_message_is_answered_as_its_qos_demands_whether_anybody_wants_it_or_not(
     script.deliver("c", qos2(7 + 1));
     script.receive(pubrel(8));
     assert_eq!(script.sent(), ["PUBACK 7 Success", "PUBREC 8 Success", "PUBCOMP 8 Success"]);
+    assert!(script.events().is_empty());
+    assert_eq!(script.client.statistics().unmatched, 3);
+
+    let mut script = Script::receiving(resuming());
+    script.deliver("a", PublishQos::AtMostOnce);
+    script.deliver("b", qos1(7));
+    script.deliver("c", qos2(7 + 1));
+    assert!(script.sent().is_empty(), "what is not read is not acknowledged");
     assert_eq!(
         script.events(),
         ["message QoS 0 a -> []", "message QoS 1 b -> []", "message QoS 2 c -> []"]
     );
+    assert_eq!(script.sent(), ["PUBACK 7 Success", "PUBREC 8 Success"]);
 }
 
 #[test]
 fn a_message_tells_what_was_sent() {
-    let mut script = Script::open(resuming());
+    let mut script = Script::receiving(resuming());
     let mut properties = PropertyBuf::new();
     properties.content_type("text/plain").unwrap().user_property("k", "v").unwrap();
     script.receive(Publish {
@@ -49,7 +54,7 @@ fn a_message_tells_what_was_sent() {
 
 #[test]
 fn a_large_message_is_kept_in_the_memory_it_was_collected_in() {
-    let mut script = Script::open(resuming());
+    let mut script = Script::receiving(resuming());
     let payload: Vec<u8> = (0..100_000u32).map(|byte| byte as u8).collect();
     let mut properties = PropertyBuf::new();
     properties.content_type("application/octet-stream").unwrap();
@@ -77,10 +82,11 @@ fn a_large_message_is_kept_in_the_memory_it_was_collected_in() {
 /// Proves: [MQTT-4.3.3-10], [MQTT-4.3.3-12]
 #[test]
 fn a_qos_2_message_is_delivered_once_until_its_pubrel() {
-    let mut script = Script::open(resuming());
+    let mut script = Script::receiving(resuming());
     script.deliver("a", qos2(5));
-    script.deliver("a", PublishQos::ExactlyOnce { id: id(5), dup: true });
     assert_eq!(script.events().len(), 1);
+    script.deliver("a", PublishQos::ExactlyOnce { id: id(5), dup: true });
+    assert!(script.events().is_empty());
     assert_eq!(script.sent(), ["PUBREC 5 Success", "PUBREC 5 Success"]);
     script.receive(pubrel(5));
     assert_eq!(script.sent(), ["PUBCOMP 5 Success"]);
@@ -94,7 +100,7 @@ fn a_qos_2_message_is_delivered_once_until_its_pubrel() {
 /// Proves: [MQTT-4.3.2-5]
 #[test]
 fn after_its_puback_a_qos_1_identifier_means_a_new_message() {
-    let mut script = Script::open(resuming());
+    let mut script = Script::receiving(resuming());
     for dup in [false, true, true] {
         script.deliver("a", PublishQos::AtLeastOnce { id: id(5), dup });
         assert_eq!(script.events().len(), 1);
@@ -105,7 +111,7 @@ fn after_its_puback_a_qos_1_identifier_means_a_new_message() {
 /// Proves: [MQTT-4.6.0-2], [MQTT-4.6.0-3]
 #[test]
 fn manual_acknowledgements_leave_in_the_order_of_arrival() {
-    let mut script = Script::open(manual());
+    let mut script = Script::manual(resuming());
     let mut deliveries = Vec::new();
     for (number, topic) in [(1, "a"), (2, "b"), (3, "c")] {
         script.deliver(topic, qos1(number));
@@ -131,7 +137,7 @@ fn manual_acknowledgements_leave_in_the_order_of_arrival() {
 /// Proves: [MQTT-4.3.3-9]
 #[test]
 fn after_a_refusal_the_identifier_means_a_new_message() {
-    let mut script = Script::open(manual());
+    let mut script = Script::manual(resuming());
     script.deliver("a", qos2(1));
     let (_, delivery) = script.delivery();
     script.answer(delivery, PubAckReason::QuotaExceeded);
@@ -142,7 +148,7 @@ fn after_a_refusal_the_identifier_means_a_new_message() {
 
 #[test]
 fn a_message_that_waits_for_its_answer_is_not_delivered_again() {
-    let mut script = Script::open(manual());
+    let mut script = Script::manual(resuming());
     script.deliver("a", qos2(1));
     let (_, delivery) = script.delivery();
     script.deliver("a", PublishQos::ExactlyOnce { id: id(1), dup: true });
@@ -151,10 +157,12 @@ fn a_message_that_waits_for_its_answer_is_not_delivered_again() {
     assert_eq!(script.sent(), ["PUBREC 1 Success"]);
 }
 
+/// Proves: [MQTT-3.3.4-7], [MQTT-3.3.4-9]
 #[test]
 fn the_receive_maximum_counts_until_the_acknowledgement_has_left() {
-    let config = manual().receive_maximum(NonZeroU16::new(2).unwrap());
-    let mut script = Script::open(config.clone());
+    let two = NonZeroU16::new(2).unwrap();
+    let config = resuming().receive_maximum(two).receive_maximum_tolerance(0);
+    let mut script = Script::manual(config.clone());
     script.deliver("a", qos1(1));
     let (_, first) = script.delivery();
     script.deliver("a", qos2(2));
@@ -167,17 +175,39 @@ fn the_receive_maximum_counts_until_the_acknowledgement_has_left() {
     assert_eq!(script.sent(), ["DISCONNECT 0x93"]);
 
     // Three in one segment are one too many even though each is answered at once.
-    let mut script = Script::open(config.manual_acknowledgement(false));
+    let mut script = Script::open(config);
     for number in 1..=3 {
         script.deliver("a", qos1(number));
     }
     assert_eq!(script.sent(), ["PUBACK 1 Success", "PUBACK 2 Success", "DISCONNECT 0x93"]);
 }
 
+/// Proves: [MQTT-3.3.4-9]
+#[test]
+fn a_server_that_exceeds_the_receive_maximum_is_tolerated_as_far_as_configured() {
+    let four = NonZeroU16::new(4).unwrap();
+    for (tolerance, taken) in [(None, 6), (Some(1), 5), (Some(0), 4), (Some(u16::MAX), 65_535)] {
+        let mut config = resuming().receive_maximum(four);
+        if let Some(tolerance) = tolerance {
+            config = config.receive_maximum_tolerance(tolerance);
+        }
+        let mut script = Script::receiving(config);
+        for number in 1..=taken {
+            script.deliver("a", qos1(number));
+        }
+        assert!(script.sent().is_empty());
+        let statistics = script.client.statistics();
+        assert_eq!(statistics.above_receive_maximum, u64::from(taken) - 4);
+        assert_eq!(script.client.unacknowledged_deliveries(), usize::from(taken));
+        script.deliver("a", qos2(1));
+        assert_eq!(script.sent(), ["DISCONNECT 0x93"]);
+    }
+}
+
 /// Proves: [MQTT-3.3.2-10]
 #[test]
 fn topic_aliases_are_resolved_up_to_the_announced_maximum() {
-    let mut script = Script::open(resuming().topic_alias_maximum(2));
+    let mut script = Script::receiving(resuming().topic_alias_maximum(2));
     let with = |alias| {
         terms(|properties| {
             properties.topic_alias(NonZeroU16::new(alias).unwrap());

@@ -87,7 +87,7 @@ fn of_a_session_that_is_gone_nothing_is_sent_again() {
     );
     assert_eq!(script.sent(), ["PUBLISH QoS 2 id 1 queued"], "it was never sent, and is new");
     script.deliver("in", qos2(1));
-    assert_eq!(script.events().len(), 1, "the identifier means a new message");
+    assert_eq!(script.client.statistics().unmatched, 2, "the identifier means a new message");
 }
 
 /// Proves: [MQTT-3.1.2-4], [MQTT-3.1.2-23]
@@ -127,7 +127,7 @@ fn a_session_with_time_to_live_is_kept_and_its_first_connection_is_clean() {
 /// Proves: [MQTT-4.3.3-10]
 #[test]
 fn a_qos_2_message_received_before_the_loss_is_not_delivered_again() {
-    let mut script = Script::open(resuming().manual_acknowledgement(true));
+    let mut script = Script::manual(resuming());
     script.deliver("a", qos2(1));
     let (_, first) = script.delivery();
     script.deliver("b", qos2(2));
@@ -150,7 +150,7 @@ fn a_qos_2_message_received_before_the_loss_is_not_delivered_again() {
 
 #[test]
 fn a_qos_1_message_that_was_not_answered_comes_again_and_the_old_delivery_is_void() {
-    let mut script = Script::open(resuming().manual_acknowledgement(true));
+    let mut script = Script::manual(resuming());
     script.deliver("a", qos1(1));
     let (_, old) = script.delivery();
     script.lose();

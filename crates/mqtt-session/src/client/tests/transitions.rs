@@ -98,6 +98,8 @@ fn every_state_meets_every_happening() {
         writeln!(table, "{name}").unwrap();
         for (happening, happen) in HAPPENINGS {
             let mut script = make();
+            let reader = script.client.subscribe_unmatched(BufferOptions::new());
+            script.unmatched = Some(reader);
             assert_eq!(state(&script.client), name);
             happen(&mut script);
             let first = state(&script.client);
