@@ -1,12 +1,12 @@
 //! `cargo xtask conformance`: for each statement of the standard, where it is obeyed and by which
-//! tests that is proved.
+//! tests that is proved; and the wire suite that judges any broker by the same list.
 
 use std::fs;
 
 use crate::{
     args::Args,
     error::Error,
-    process::root,
+    process::{cargo, root, run as run_program},
     tidy::{self, citations},
 };
 
@@ -21,7 +21,20 @@ use matrix::Matrix;
 /// The page of the book that is written from the matrix.
 const PAGE: &str = "docs/src/conformance-matrix.md";
 
+/// Flags that ask for the wire suite.
+const WIRE: &[&str] = &["--broker"];
+
 pub(crate) fn run(args: &[String]) -> Result<(), Error> {
+    let is_wire = |arg: &String| {
+        let name = arg.split('=').next().unwrap_or_default();
+        WIRE.contains(&name)
+    };
+    if args.iter().any(is_wire) {
+        // A crate of its own, so that whoever runs any other check does not build the codec first.
+        return run_program(
+            cargo().args(["run", "--quiet", "--package", "mqtt-conformance", "--"]).args(args),
+        );
+    }
     let mut args = Args::new(args);
     let only_checks = args.flag("--fresh");
     args.finish()?;

@@ -64,7 +64,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "conformance",
-        args: "[--fresh]",
+        args: "[--fresh | --broker URL [OPTIONS]]",
         promise: "every statement of the standard is obeyed and proved",
         run: conformance::run,
     },

@@ -13,7 +13,8 @@ const HEAD: &str = "\
 Every normative statement of MQTT 5.0, numbered by the standard, and every rule that it states
 without a number (MQTT5-U), in this project's own words: who has to act on it, which files obey
 it, and which tests prove that. `cargo xtask conformance` runs those tests and fails if one does not
-pass, and if a statement has neither proof nor exception.
+pass, and if a statement has neither proof nor exception. [Conformance](conformance.md) tells how to
+hold any other broker against the same list.
 ";
 
 /// The matrix for the terminal.
