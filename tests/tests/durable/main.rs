@@ -60,6 +60,31 @@ fn a_retained_message_is_acknowledged_once_it_is_committed() {
     assert_eq!(wire.receive(publisher), ["PUBACK id=2 10 No matching subscribers"]);
 }
 
+/// Otherwise a crash would bring back what both have cleared.
+#[test]
+fn clearing_a_topic_that_somebody_is_clearing_waits_for_that() {
+    for qos in [1, 2] {
+        let mut wire = Wire::durable();
+        let one = wire.connect(connect("one"));
+        wire.send(one, publish("a", "x").qos1(1).retain());
+        wire.receive(one);
+        let two = wire.connect(connect("two"));
+        wire.hold_commits();
+        wire.send(one, publish("a", "").qos1(2).retain());
+        wire.send(two, publish("a", "").qos(qos, 1).retain());
+        assert!(wire.receive(two).is_empty());
+        wire.fail_commit(StoreError::Failed);
+        assert!(wire.receive(one)[0].starts_with("PUBACK id=2 83"));
+        assert!(wire.receive(two).is_empty(), "it has changed nothing, and waits for the next");
+        wire.advance_secs(1);
+        wire.commit();
+        assert_eq!(wire.receive(two).len(), 1);
+        wire.send(two, publish("a", "").qos(qos, 2).retain());
+        assert_eq!(wire.receive(two).len(), 1, "now there is nothing to wait for");
+        assert!(!wire.is_committing());
+    }
+}
+
 #[test]
 fn what_changes_nothing_is_acknowledged_at_once() {
     let mut wire = Wire::durable();

@@ -215,6 +215,8 @@ impl Broker {
             self.record_retained(message);
         } else if previous.is_some() {
             self.record_cleared(message);
+        } else {
+            self.rely_on_cleared();
         }
         if let Some(Retained { message, timer, .. }) = previous {
             if let Some(timer) = timer {

@@ -74,6 +74,8 @@ pub(super) struct Store {
     retry_at: Option<Time>,
     /// Whether the packet or the call at hand has changed something.
     has_changed: bool,
+    /// Whether it has found something as it should be, which may not be committed.
+    relies_on_earlier: bool,
     /// The filters of the SUBSCRIBE at hand.
     undo: Vec<Undo>,
     /// To whom the message at hand goes at QoS 2.
@@ -127,6 +129,7 @@ impl Store {
             recorded_at: None,
             retry_at: None,
             has_changed: false,
+            relies_on_earlier: false,
             undo: Vec::new(),
             reached: Vec::new(),
             is_counted: false,
@@ -145,6 +148,7 @@ impl Store {
     #[inline]
     pub(super) fn begin(&mut self) {
         self.has_changed = false;
+        self.relies_on_earlier = false;
         self.is_counted = false;
         self.undo.clear();
         self.reached.clear();

@@ -27,10 +27,11 @@ impl Broker {
         }
         let depends = store.has_changed;
         let before = store.held(slot).and_then(|held| held.last_mark());
+        let earlier = if replaces || store.relies_on_earlier { store.mark() } else { 0 };
         let mark = match before {
             _ if depends => store.open,
-            Some(mark) => mark,
-            None if replaces => store.mark(),
+            Some(mark) => mark.max(earlier),
+            None if earlier > 0 => earlier,
             None => return false,
         };
         let (kind, is_counted) = match packet {

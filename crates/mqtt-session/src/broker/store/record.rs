@@ -257,6 +257,13 @@ impl Broker {
         }
     }
 
+    /// The topic of a message has no retained message, as was asked for: since when is not known.
+    pub(in crate::broker) fn rely_on_cleared(&mut self) {
+        if let Some(store) = &mut self.store {
+            store.relies_on_earlier = true;
+        }
+    }
+
     /// The topic of a message has no retained message any more.
     pub(in crate::broker) fn record_cleared(&mut self, message: MessageId) {
         if let Some(store) = &mut self.store
