@@ -148,7 +148,16 @@ impl Buf for TransmitBuf {
     }
 
     fn advance(&mut self, mut count: usize) {
-        count = count.min(self.remaining);
+        // Most writes take all.
+        if count >= self.remaining {
+            self.copied.clear();
+            if !self.shared.is_empty() {
+                self.shared.clear();
+            }
+            self.start = 0;
+            self.remaining = 0;
+            return;
+        }
         self.remaining -= count;
         while count > 0 {
             match self.shared.front_mut() {
@@ -170,10 +179,6 @@ impl Buf for TransmitBuf {
                     count = 0;
                 }
             }
-        }
-        if self.remaining == 0 {
-            self.copied.clear();
-            self.start = 0;
         }
     }
 }

@@ -110,12 +110,20 @@ impl Outbox {
 
     /// Takes a message over into the slot that [`free_slot`](Self::free_slot) told; its header was
     /// encoded.
-    pub(super) fn fill(&mut self, slot: u32, header: &[u8], publication: &mut Publication<'_>) {
+    pub(super) fn fill(
+        &mut self,
+        slot: u32,
+        header: &[u8],
+        publication: &mut Publication<'_>,
+    ) -> PublishId {
+        let mut generation = 0;
         if let Some(place) = self.slots.get_mut(slot as usize) {
             place.message.accept_encoded(header, publication);
             self.bytes += place.message.size();
             self.free.pop();
+            generation = place.generation;
         }
+        PublishId { slot, generation }
     }
 
     /// Takes a message over, if its PUBLISH is not larger than `maximum`; otherwise nothing has
@@ -242,13 +250,19 @@ impl Outbox {
         PublishId { slot, generation }
     }
 
-    /// Forgets a message that has ended, which must not stand in a queue any more.
-    pub(super) fn release(&mut self, slot: u32) {
-        let Some(place) = self.slots.get_mut(slot as usize) else { return };
+    /// Forgets a message that has ended, which must not stand in a queue any more. Returns the id
+    /// that it had.
+    #[inline]
+    pub(super) fn release(&mut self, slot: u32) -> PublishId {
+        let Some(place) = self.slots.get_mut(slot as usize) else {
+            return PublishId { slot, generation: 0 };
+        };
+        let generation = place.generation;
         self.bytes -= place.message.size();
         place.message.clear();
-        place.generation = place.generation.wrapping_add(1);
+        place.generation = generation.wrapping_add(1);
         self.free.push(slot);
+        PublishId { slot, generation }
     }
 
     /// Frees the memory of the payload of a message that will not be sent again.

@@ -193,12 +193,14 @@ impl Outgoing {
     }
 
     /// Takes a message over whose header was encoded, without a Message Expiry Interval.
+    #[inline]
     pub(super) fn accept_encoded(&mut self, header: &[u8], publication: &mut Publication<'_>) {
         self.header.extend_from_slice(header);
         self.fill(publication);
     }
 
     /// Takes everything over but the header, which is there.
+    #[inline]
     fn fill(&mut self, publication: &mut Publication<'_>) {
         // Behind the type come up to four bytes of Remaining Length, of which the last is below
         // 0x80, and two of the topic's length. No number is cut off: a topic has at most 65,535

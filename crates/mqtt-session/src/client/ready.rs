@@ -85,23 +85,19 @@ impl Ready {
         Ok(self.bytes.get(start..end).unwrap_or_default())
     }
 
-    /// Hands out as much as fits until `out` holds `limit` bytes.
+    /// Hands out as much as fits until `out` holds `limit` bytes. Returns whether that was
+    /// anything.
+    #[inline]
     pub(super) fn hand_out(
         &mut self,
         out: &mut TransmitBuf,
         limit: usize,
         incoming: &mut Incoming,
-    ) {
+    ) -> bool {
         let room = limit.saturating_sub(out.len());
         if room < self.bytes.len() {
-            out.append(|bytes| bytes.extend(self.bytes.drain(..room)));
-            // A message whose beginning has left counts as sent.
-            self.messages.retain_mut(|message| {
-                let is_unsent = message.start >= room;
-                message.start = message.start.saturating_sub(room);
-                is_unsent
-            });
-            return;
+            self.hand_out_some(out, room);
+            return room > 0;
         }
         out.append(|bytes| {
             if bytes.is_empty() {
@@ -116,6 +112,19 @@ impl Ready {
         for _ in 0..mem::take(&mut self.pubacks) {
             incoming.puback_sent();
         }
+        true
+    }
+
+    /// Hands out so many bytes, of more.
+    #[inline(never)]
+    fn hand_out_some(&mut self, out: &mut TransmitBuf, room: usize) {
+        out.append(|bytes| bytes.extend(self.bytes.drain(..room)));
+        // A message whose beginning has left counts as sent.
+        self.messages.retain_mut(|message| {
+            let is_unsent = message.start >= room;
+            message.start = message.start.saturating_sub(room);
+            is_unsent
+        });
     }
 
     /// The bytes, to be sent whatever happens, with the number of QoS 0 messages in them.

@@ -21,11 +21,13 @@ impl Client {
     /// beginning of one whose rest is missing is kept.
     pub fn handle_input(&mut self, now: Time, input: &[u8]) {
         let now = self.advance(now);
-        if input.is_empty() || !self.link.is_read() {
+        if input.is_empty() {
             return;
         }
-        if let Some(open) = self.link.open_mut() {
-            open.keep_alive.on_received(now);
+        match &mut self.link {
+            Link::Open(open) => open.keep_alive.on_received(now),
+            Link::Connecting(_) => {}
+            Link::Idle | Link::Closing(_) => return,
         }
         if let Err(violation) = self.handle_bytes(now, input) {
             self.violated(now, violation);
@@ -44,15 +46,17 @@ impl Client {
             }
         }
         while !input.is_empty() {
-            match decode(input, &limits)? {
-                Decoded::Packet(packet, len) => {
+            // Looked at where it is: a packet is large enough for a move to count.
+            match &decode(input, &limits) {
+                Ok(Decoded::Packet(packet, len)) => {
                     self.handle_packet(now, packet, Source::Borrowed)?;
-                    input = input.get(len..).unwrap_or_default();
+                    input = input.get(*len..).unwrap_or_default();
                 }
-                Decoded::NeedMore(need) => {
-                    self.tail.begin(input, needed(need, input.len()));
+                Ok(Decoded::NeedMore(need)) => {
+                    self.tail.begin(input, needed(*need, input.len()));
                     return Ok(());
                 }
+                Err(error) => return Err((*error).into()),
             }
             if !self.link.is_read() {
                 return Ok(());
@@ -67,13 +71,13 @@ impl Client {
         if bytes.len() >= OWN_FROM {
             let bytes = Bytes::from(bytes);
             if let Decoded::Packet(packet, _) = decode(&bytes, limits)? {
-                return self.handle_packet(now, packet, Source::Owned(&bytes));
+                return self.handle_packet(now, &packet, Source::Owned(&bytes));
             }
             return Ok(());
         }
         match decode(&bytes, limits)? {
             Decoded::Packet(packet, _) => {
-                self.handle_packet(now, packet, Source::Borrowed)?;
+                self.handle_packet(now, &packet, Source::Borrowed)?;
                 self.tail.restore(bytes);
             }
             Decoded::NeedMore(need) => {
@@ -87,44 +91,51 @@ impl Client {
     fn handle_packet(
         &mut self,
         now: Time,
-        packet: Packet<'_>,
+        packet: &Packet<'_>,
         source: Source<'_>,
     ) -> Result<(), Violation> {
-        if let Link::Connecting(connecting) = &self.link {
-            // Nobody can answer a CONNECT that was not sent.
-            if connecting.is_connect_sent {
-                if let Packet::ConnAck(connack) = packet {
-                    return self.on_connack(now, &connack);
-                }
-                // It may not come before CONNACK either, but what it says is worth more to the
-                // application than that.
-                if let Packet::Disconnect(disconnect) = packet {
-                    return self.on_disconnect(&disconnect);
-                }
-                if let Packet::Auth(auth) = packet {
-                    return self.on_auth(now, &auth);
-                }
-            }
-            return Err(Violation::UnexpectedPacket(packet.packet_type()));
+        if !matches!(self.link, Link::Open(_)) {
+            return self.handle_before_connack(now, packet);
         }
         match packet {
-            Packet::Publish(publish) => self.on_publish(&publish, source),
-            Packet::PubAck(puback) => self.on_puback(&puback),
-            Packet::PubRec(pubrec) => self.on_pubrec(&pubrec),
-            Packet::PubRel(pubrel) => self.on_pubrel(&pubrel),
-            Packet::PubComp(pubcomp) => self.on_pubcomp(&pubcomp),
-            Packet::SubAck(suback) => self.on_suback(&suback),
-            Packet::UnsubAck(unsuback) => self.on_unsuback(&unsuback),
+            Packet::Publish(publish) => self.on_publish(publish, source),
+            Packet::PubAck(puback) => self.on_puback(puback),
+            Packet::PubRec(pubrec) => self.on_pubrec(pubrec),
+            Packet::PubRel(pubrel) => self.on_pubrel(pubrel),
+            Packet::PubComp(pubcomp) => self.on_pubcomp(pubcomp),
+            Packet::SubAck(suback) => self.on_suback(suback),
+            Packet::UnsubAck(unsuback) => self.on_unsuback(unsuback),
             // Its arrival alone is what counts.
             Packet::PingResp => Ok(()),
-            Packet::Disconnect(disconnect) => self.on_disconnect(&disconnect),
-            Packet::Auth(auth) => self.on_auth(now, &auth),
+            Packet::Disconnect(disconnect) => self.on_disconnect(disconnect),
+            Packet::Auth(auth) => self.on_auth(now, auth),
             Packet::Connect(_)
             | Packet::ConnAck(_)
             | Packet::Subscribe(_)
             | Packet::Unsubscribe(_)
             | Packet::PingReq => Err(Violation::UnexpectedPacket(packet.packet_type())),
         }
+    }
+
+    #[cold]
+    fn handle_before_connack(&mut self, now: Time, packet: &Packet<'_>) -> Result<(), Violation> {
+        // Nobody can answer a CONNECT that was not sent.
+        if let Link::Connecting(connecting) = &self.link
+            && connecting.is_connect_sent
+        {
+            if let Packet::ConnAck(connack) = packet {
+                return self.on_connack(now, connack);
+            }
+            // It may not come before CONNACK either, but what it says is worth more to the
+            // application than that.
+            if let Packet::Disconnect(disconnect) = packet {
+                return self.on_disconnect(disconnect);
+            }
+            if let Packet::Auth(auth) = packet {
+                return self.on_auth(now, auth);
+            }
+        }
+        Err(Violation::UnexpectedPacket(packet.packet_type()))
     }
 
     fn on_publish(&mut self, publish: &Publish<'_>, source: Source<'_>) -> Result<(), Violation> {
@@ -328,8 +339,7 @@ impl Client {
         } else {
             PublishOutcome::Acknowledged(acknowledgement)
         };
-        let id = self.session.outbox.id(slot);
-        self.session.outbox.release(slot);
+        let id = self.session.outbox.release(slot);
         self.events.push_back(ClientEvent::Published { id, outcome });
     }
 

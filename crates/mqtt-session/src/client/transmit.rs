@@ -19,7 +19,7 @@ use super::requests::{self, Request};
 use super::session::Session;
 use super::statistics::ClientStatistics;
 use super::subscriptions::SubscriptionKey;
-use crate::exchange::{OutgoingAlias, Resend};
+use crate::exchange::{Incoming, OutgoingAlias, Resend};
 use crate::transmit::SHARE_FROM;
 use crate::{Time, TransmitBuf};
 
@@ -44,10 +44,9 @@ impl Client {
     pub fn publish(
         &mut self,
         now: Time,
-        publication: Publication<'_>,
+        mut publication: Publication<'_>,
     ) -> Result<Option<PublishId>, Unsent> {
         let now = self.advance(now);
-        let mut publication = publication;
         match self.take(now, &mut publication) {
             Ok(id) => Ok(id),
             Err(error) => Err(Unsent { payload: publication.payload, error }),
@@ -113,6 +112,19 @@ impl Client {
     /// Message Expiry Intervals count down to this moment.
     pub fn poll_transmit(&mut self, now: Time, out: &mut TransmitBuf, budget: usize) {
         let now = self.advance(now);
+        // What most calls find: nothing to send, or only what is encoded already.
+        if let Link::Open(open) = &mut self.link
+            && open.leaving.is_none()
+            && !self.session.has_to_send()
+        {
+            open.hand_out(now, out, out.len().saturating_add(budget), &mut self.session.incoming);
+        } else {
+            self.transmit_any(now, out, budget);
+        }
+    }
+
+    #[inline(never)]
+    fn transmit_any(&mut self, now: Time, out: &mut TransmitBuf, budget: usize) {
         match &mut self.link {
             Link::Idle => {}
             Link::Connecting(connecting) => {
@@ -136,11 +148,7 @@ impl Client {
         let Link::Open(open) = &mut self.link else { return };
         let before = out.len();
         let limit = before.saturating_add(budget);
-        // What is encoded already goes first; acknowledgements and pings wait for nothing
-        // [MQTT-3.3.4-8] [MQTT-4.9.0-3].
-        if !open.ready.is_empty() {
-            open.ready.hand_out(out, limit, &mut self.session.incoming);
-        }
+        open.hand_out(now, out, limit, &mut self.session.incoming);
         if self.session.has_to_send() {
             let mut sender = Sender {
                 now,
@@ -166,6 +174,23 @@ impl Client {
             && let Some(leaving) = open.leaving.take()
         {
             self.close_with(now, leaving.disconnect, ClientCloseCause::Disconnected);
+        }
+    }
+}
+
+impl Open {
+    /// Hands out what is encoded already, before all else: acknowledgements and pings wait for
+    /// nothing [MQTT-3.3.4-8] [MQTT-4.9.0-3].
+    #[inline]
+    fn hand_out(
+        &mut self,
+        now: Time,
+        out: &mut TransmitBuf,
+        limit: usize,
+        incoming: &mut Incoming,
+    ) {
+        if !self.ready.is_empty() && self.ready.hand_out(out, limit, incoming) {
+            self.keep_alive.on_sent(now);
         }
     }
 }
@@ -306,7 +331,9 @@ impl Sender<'_> {
         }
         if qos == QoS::AtMostOnce {
             match self.send(slot, None, false) {
-                Ok(()) => self.session.outbox.release(slot),
+                Ok(()) => {
+                    self.session.outbox.release(slot);
+                }
                 Err(error) => self.end(slot, PublishOutcome::NotAllowed(error)),
             }
         } else if let Some(id) = self.session.exchanges.send(qos, slot)
@@ -346,6 +373,7 @@ impl Sender<'_> {
 
 /// Whether a message can be encoded right behind what is to be sent next: nothing that was asked
 /// for before it waits, nothing about it changes until it is sent, and quota is left for it.
+#[inline(always)]
 fn leaves_at_once(open: &Open, session: &Session, publication: &Publication<'_>) -> bool {
     open.ready.len() < READY_HIGH
         && publication.payload.len() < SHARE_FROM
@@ -373,10 +401,7 @@ fn send_at_once(
     let Some(id) = session.exchanges.send(qos, slot) else { return Err(PublishError::Full) };
     let encode = |bytes: &mut Vec<u8>| publication.encode_header(id, None, bytes, maximum);
     match open.ready.push_message(id, slot, encode, &publication.payload) {
-        Ok(header) => {
-            session.outbox.fill(slot, header, publication);
-            Ok(Some(session.outbox.id(slot)))
-        }
+        Ok(header) => Ok(Some(session.outbox.fill(slot, header, publication))),
         Err(error) => {
             session.abandon(id, qos);
             Err(too_large(error))

@@ -112,7 +112,7 @@ impl Ours {
                     self.acknowledged += 1;
                 }
                 ClientEvent::Connected(_) => {}
-                other => return Err(format!("unexpected: {other:?}")),
+                ref other => return Err(format!("unexpected: {other:?}")),
             }
         }
         self.client.poll_transmit(self.now(), &mut self.to_broker, BUDGET);
