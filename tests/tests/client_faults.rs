@@ -86,7 +86,7 @@ fn a_connack_that_breaks_a_rule_of_its_properties_is_a_protocol_error() {
 
 /// Proves: [MQTT5-U-3.1.2.11.4-2], [MQTT5-U-3.1.2.11.7-2], [MQTT5-U-3.3.2.3.8-1],
 /// [MQTT5-U-4.13.1-1], [MQTT5-U-3.3.4-1], [MQTT5-U-3.3.4-2], [MQTT5-U-3.3.2.1-1],
-/// [MQTT5-U-3.2.2.3.9-1]
+/// [MQTT5-U-3.2.2.3.9-1], [MQTT5-U-3.3.4-3], [MQTT-3.14.2-1]
 #[test]
 fn a_packet_that_a_server_must_not_send_ends_the_connection_with_its_code() {
     let config = || {
@@ -101,6 +101,8 @@ fn a_packet_that_a_server_must_not_send_ends_the_connection_with_its_code() {
         ("a User Property that was not asked for", "90 09 0001 05 26 0000 0000 00", 0x82),
         ("Reason String twice", "40 0a 0001 10 06 1f 0000 1f 0000", 0x82),
         ("Subscription Identifier 0", "30 06 0001 74 02 0b 00", 0x82),
+        ("a Subscription Identifier that no subscription has", "30 06 0001 74 02 0b 07", 0x82),
+        ("a reason of DISCONNECT that only a client gives", "e0 01 04", 0x82),
         ("Topic Alias 0", "30 07 0001 74 03 23 0000", 0x94),
         ("a Topic Alias above the maximum", "30 07 0001 74 03 23 0003", 0x94),
         ("a Topic Alias that stands for nothing", "30 06 0000 03 23 0002", 0x82),
@@ -117,4 +119,74 @@ fn a_packet_that_a_server_must_not_send_ends_the_connection_with_its_code() {
         assert!(matches!(client.poll_event(), Some(ClientEvent::Connected(_))));
         violates(what, &mut client, &hex(bytes), reason);
     }
+}
+
+/// What either side may do wrong is the same from a server.
+///
+/// Proves: [MQTT5-U-1.5.4-1], [MQTT5-U-1.5.4-2], [MQTT5-U-1.5.7-1], [MQTT5-U-2.1.3-1],
+/// [MQTT5-U-2.2.2.2-1], [MQTT5-U-3.3.1.2-1]
+#[test]
+fn a_malformed_packet_ends_the_connection_with_0x81() {
+    for (what, bytes) in [
+        ("a topic that is not UTF-8", "30 04 0001 ff 00"),
+        ("U+0000 in a topic", "30 04 0001 00 00"),
+        ("a control character in a topic", "30 04 0001 07 00"),
+        ("a non-character in a topic", "30 06 0003 ef b7 90 00"),
+        ("a pair whose name is not UTF-8", "30 0a 0001 74 06 26 0001 ff 0000"),
+        ("a pair whose value has U+0000", "30 0a 0001 74 06 26 0000 0001 00"),
+        ("SUBACK with flags", "91 04 0001 00 00"),
+        ("PUBREL without its flag", "60 02 0001"),
+        ("an unknown property", "30 06 0001 74 02 7f 00"),
+        ("a property of another packet", "30 07 0001 74 03 21 0001"),
+        ("a property that is cut off", "30 06 0001 74 02 02 00"),
+        ("QoS 3", "36 06 0001 74 0001 00"),
+    ] {
+        let mut client = connecting(ClientConfig::new());
+        client.handle_input(Time::ZERO, &connack(&[]));
+        assert!(matches!(client.poll_event(), Some(ClientEvent::Connected(_))));
+        violates(what, &mut client, &hex(bytes), 0x81);
+    }
+}
+
+/// Proves: [MQTT5-U-3.2.2.3.9-1], [MQTT5-U-3.2.2.3.16-1], [MQTT5-U-3.3.2.3.4-1],
+/// [MQTT5-U-3.3.2.3.5-1], [MQTT5-U-3.3.2.3.6-1], [MQTT5-U-3.3.2.3.9-1],
+/// [MQTT5-U-3.14.2.2.2-1], [MQTT5-U-3.15-1], [MQTT5-U-3.15.2.2.2-1], [MQTT5-U-3.15.2.2.3-1]
+#[test]
+fn a_property_that_is_there_twice_is_a_protocol_error_in_every_packet() {
+    for (what, bytes) in [
+        ("Reason String in PUBACK", "40 0a 0001 00 06 1f 0000 1f 0000"),
+        ("Reason String in PUBREC", "50 0a 0001 00 06 1f 0000 1f 0000"),
+        ("Reason String in PUBREL", "62 0a 0001 00 06 1f 0000 1f 0000"),
+        ("Reason String in PUBCOMP", "70 0a 0001 00 06 1f 0000 1f 0000"),
+        ("Reason String in SUBACK", "90 0a 0001 06 1f 0000 1f 0000 00"),
+        ("Reason String in UNSUBACK", "b0 0a 0001 06 1f 0000 1f 0000 00"),
+        ("Reason String in DISCONNECT", "e0 08 80 06 1f 0000 1f 0000"),
+        ("Reason String in AUTH", "f0 0c 18 0a 15 0001 61 1f 0000 1f 0000"),
+        ("Server Reference in DISCONNECT", "e0 0a 9c 08 1c 0001 61 1c 0001 61"),
+        ("Session Expiry Interval in DISCONNECT", "e0 0c 00 0a 11 00000001 11 00000001"),
+        ("Topic Alias", "30 0a 0001 74 06 23 0001 23 0001"),
+        ("Response Topic", "30 0c 0001 74 08 08 0001 61 08 0001 61"),
+        ("Correlation Data", "30 0c 0001 74 08 09 0001 61 09 0001 61"),
+        ("Content Type", "30 0c 0001 74 08 03 0001 61 03 0001 61"),
+        ("Authentication Method", "f0 0a 18 08 15 0001 61 15 0001 61"),
+        ("Authentication Data", "f0 0e 18 0c 15 0001 61 16 0001 61 16 0001 61"),
+        ("AUTH without a method, and none in CONNECT", "f0 00"),
+        ("AUTH with a method, and none in CONNECT", "f0 06 18 04 15 0001 61"),
+    ] {
+        let mut client = connecting(ClientConfig::new());
+        client.handle_input(Time::ZERO, &connack(&[]));
+        assert!(matches!(client.poll_event(), Some(ClientEvent::Connected(_))));
+        violates(what, &mut client, &hex(bytes), 0x82);
+    }
+}
+
+/// Proves: [MQTT5-U-3.3.4-4]
+#[test]
+fn more_messages_than_the_receive_maximum_end_the_connection_with_0x93() {
+    let config = ClientConfig::new().receive_maximum(core::num::NonZeroU16::MIN);
+    let mut client = connecting(config);
+    client.handle_input(Time::ZERO, &connack(&[]));
+    client.handle_input(Time::ZERO, &hex("34 06 0001 74 0001 00"));
+    assert_eq!(sent(&mut client), hex("50 02 0001"), "its PUBREL has to come first");
+    violates("one more", &mut client, &hex("34 06 0001 74 0002 00"), 0x93);
 }

@@ -181,7 +181,7 @@ impl FixedHeader {
 }
 
 /// The types that first bytes name, by the byte; `None` if the flags are not those of the type.
-/// [MQTT-2.1.3-1]
+/// [MQTT-2.1.3-1] [MQTT5-U-2.1.3-1]
 static TYPES: [Option<PacketType>; 256] = {
     let mut types = [None; 256];
     let mut rest: &mut [Option<PacketType>] = &mut types;
@@ -190,7 +190,8 @@ static TYPES: [Option<PacketType>; 256] = {
         *slot = match first {
             0x10 => Some(PacketType::Connect),
             0x20 => Some(PacketType::ConnAck),
-            // RETAIN may be set; DUP only with QoS 1 and 2. [MQTT-3.3.1-2] [MQTT-3.3.1-4]
+            // RETAIN may be set; DUP only with QoS 1 and 2, and there is no QoS 3. [MQTT-3.3.1-2]
+            // [MQTT-3.3.1-4] [MQTT5-U-3.3.1.2-1]
             0x30..=0x35 | 0x3A..=0x3D => Some(PacketType::Publish),
             0x40 => Some(PacketType::PubAck),
             0x50 => Some(PacketType::PubRec),

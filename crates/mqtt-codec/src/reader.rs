@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
         Ok(field)
     }
 
-    /// A UTF-8 Encoded String, checked. [MQTT-1.5.4-1] [MQTT-1.5.4-2]
+    /// A UTF-8 Encoded String, checked. [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT5-U-1.5.4-1]
     #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<&'a [u8], DecodeError> {
         let field = self.prefixed()?;

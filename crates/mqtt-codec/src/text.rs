@@ -106,13 +106,14 @@ pub(crate) const fn identifier_flags(word: u64) -> u64 {
     word | word.wrapping_sub(repeat(0x20)) | word.wrapping_add(repeat(0x01))
 }
 
-/// Checks a UTF-8 Encoded String. [MQTT-1.5.4-1] [MQTT-1.5.4-2]
+/// Checks a UTF-8 Encoded String. [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT5-U-1.5.4-1]
 #[inline(always)]
 pub(crate) fn check_string(bytes: &[u8]) -> Result<(), Fault> {
     if any(bytes, b' ', string_flags) { check_characters(bytes, false) } else { Ok(()) }
 }
 
 /// Checks a Client Identifier or User Name: a string without control and non-characters.
+/// [MQTT5-U-1.5.4-2]
 #[inline(always)]
 pub(crate) fn check_identifier(bytes: &[u8]) -> Result<(), Fault> {
     if any(bytes, b' ', identifier_flags) { check_characters(bytes, true) } else { Ok(()) }
@@ -144,6 +145,7 @@ pub(crate) fn first_fault(text: &str, plain: bool) -> Option<Fault> {
             // [MQTT-1.5.4-2]
             '\0' => FaultKind::Nul,
             _ if !plain => return None,
+            // [MQTT5-U-1.5.4-2]
             '\u{1}'..='\u{1F}' | '\u{7F}'..='\u{9F}' => FaultKind::Control,
             '\u{FDD0}'..='\u{FDEF}' => FaultKind::NonCharacter,
             _ if u32::from(character) & 0xFFFE == 0xFFFE => FaultKind::NonCharacter,

@@ -46,6 +46,7 @@ impl<'a> Auth<'a> {
         let start = reader.offset();
         let properties = Properties::read(&mut reader, PacketType::Auth.into())?;
         reader.finish()?;
+        // [MQTT5-U-3.15.2.2.2-1]
         if !properties.contains(PropertyId::AuthenticationMethod) {
             return Err(DecodeError::new(
                 DecodeRule::NoAuthenticationMethod,

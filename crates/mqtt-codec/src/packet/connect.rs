@@ -102,7 +102,7 @@ impl<'a> Connect<'a> {
         let body = reader.rest();
         check_protocol(&mut reader)?;
         let flags = reader.u8()?;
-        // [MQTT-3.1.2-3]
+        // [MQTT-3.1.2-3] [MQTT5-U-3.1.2.3-1]
         if flags & RESERVED != 0 {
             return Err(reader.fault_before(1, DecodeRule::ConnectFlagsReserved));
         }
@@ -270,7 +270,7 @@ fn protocol_fault(reader: &mut Reader<'_>) -> DecodeError {
     reader.fault_before(1, DecodeRule::ProtocolVersion { level })
 }
 
-/// Where Authentication Data stands that has no method beside it.
+/// Where Authentication Data stands that has no method beside it. [MQTT5-U-3.1.2.11.10-1]
 #[cold]
 #[inline(never)]
 fn authentication_fault(properties: Properties<'_>, start: usize) -> DecodeError {

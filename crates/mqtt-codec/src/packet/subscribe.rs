@@ -78,6 +78,7 @@ impl SubscriptionOptions {
         if byte & RESERVED != 0 {
             return Err(DecodeRule::SubscriptionOptionsReserved);
         }
+        // [MQTT5-U-3.8.3.1-1]
         let qos = QoS::from_bits(byte).ok_or(DecodeRule::SubscriptionQos)?;
         let retain_handling = match byte >> RETAIN_HANDLING_SHIFT {
             0 => RetainHandling::SendAlways,
@@ -166,7 +167,7 @@ impl<'a> Subscribe<'a> {
     pub(super) fn decode(mut reader: Reader<'a>) -> Result<Self, DecodeError> {
         let packet_id = reader.packet_id()?;
         let properties = Properties::read(&mut reader, PacketType::Subscribe.into())?;
-        // [MQTT-3.8.3-2]
+        // [MQTT-3.8.3-2] [MQTT5-U-3.8.3-1]
         if reader.is_empty() {
             return Err(reader.fault(DecodeRule::NoTopicFilter));
         }

@@ -75,7 +75,7 @@ impl<'a> Unsubscribe<'a> {
     pub(super) fn decode(mut reader: Reader<'a>) -> Result<Self, DecodeError> {
         let packet_id = reader.packet_id()?;
         let properties = Properties::read(&mut reader, PacketType::Unsubscribe.into())?;
-        // [MQTT-3.10.3-2]
+        // [MQTT-3.10.3-2] [MQTT5-U-3.10.3-1]
         if reader.is_empty() {
             return Err(reader.fault(DecodeRule::NoTopicFilter));
         }

@@ -91,7 +91,7 @@ pub(super) fn check_flags(flags: u8) -> Result<(), DecodeRule> {
             return Err(DecodeRule::WillFlagsWithoutWill);
         }
     } else if flags & QOS == QOS {
-        // [MQTT-3.1.2-12]
+        // [MQTT-3.1.2-12] [MQTT5-U-3.1.2.6-1]
         return Err(DecodeRule::WillQos);
     }
     Ok(())

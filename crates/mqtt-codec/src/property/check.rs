@@ -33,6 +33,7 @@ impl<'a> Properties<'a> {
         while !reader.is_empty() {
             let byte = reader.u8()?;
             let bit = PropertySet::of_byte(byte);
+            // [MQTT5-U-2.2.2.2-1]
             let Some((id, kind)) = lookup(byte) else {
                 return Err(reader.fault_before(1, DecodeRule::UnknownProperty { id: byte }));
             };
@@ -73,7 +74,7 @@ fn check_value(reader: &mut Reader<'_>, id: PropertyId, kind: Kind) -> Result<()
             }
         }
         Kind::Alias => {
-            // [MQTT-3.3.2-8]
+            // [MQTT-3.3.2-8] [MQTT5-U-3.3.4-1]
             if reader.u16()? == 0 {
                 return Err(reader.fault_before(2, DecodeRule::TopicAliasZero));
             }
@@ -111,7 +112,7 @@ fn check_value(reader: &mut Reader<'_>, id: PropertyId, kind: Kind) -> Result<()
             reader.prefixed()?;
         }
         Kind::Pair => {
-            // [MQTT-1.5.7-1]
+            // [MQTT-1.5.7-1] [MQTT5-U-1.5.7-1]
             reader.string()?;
             reader.string()?;
         }

@@ -219,61 +219,88 @@ const ALL: u16 =
 /// One line of the table.
 struct Row(PropertyId, &'static str, Kind, u16);
 
-/// Identifier, name, type, places (section 2.2.2.2 of the standard).
+/// Identifier, name, type, places (section 2.2.2.2 of the standard). Beside each property stand the
+/// rules that it comes once in a packet, and those about its value.
 const TABLE: [Row; 27] = {
     use PropertyId as Id;
     [
+        // [MQTT5-U-3.1.3.2.3-1]
         Row(Id::PayloadFormatIndicator, "Payload Format Indicator", Kind::Flag, PUBLISH | WILL),
+        // [MQTT5-U-3.1.3.2.4-1]
         Row(Id::MessageExpiryInterval, "Message Expiry Interval", Kind::U32, PUBLISH | WILL),
+        // [MQTT5-U-3.1.3.2.5-1] [MQTT5-U-3.3.2.3.9-1]
         Row(Id::ContentType, "Content Type", Kind::Text, PUBLISH | WILL),
+        // [MQTT5-U-3.1.3.2.6-1] [MQTT5-U-3.3.2.3.5-1]
         Row(Id::ResponseTopic, "Response Topic", Kind::Topic, PUBLISH | WILL),
+        // [MQTT5-U-3.1.3.2.7-1] [MQTT5-U-3.3.2.3.6-1]
         Row(Id::CorrelationData, "Correlation Data", Kind::Binary, PUBLISH | WILL),
+        // [MQTT5-U-3.3.2.3.8-1] [MQTT5-U-3.8.2.1.2-1]
         Row(
             Id::SubscriptionIdentifier,
             "Subscription Identifier",
             Kind::NonZeroVarint,
             PUBLISH | SUBSCRIBE,
         ),
+        // [MQTT5-U-3.1.2.11.2-1] [MQTT5-U-3.2.2.3.2-1] [MQTT5-U-3.14.2.2.2-1]
         Row(
             Id::SessionExpiryInterval,
             "Session Expiry Interval",
             Kind::U32,
             CONNECT | CONNACK | DISCONNECT,
         ),
+        // [MQTT5-U-3.2.2.3.7-1]
         Row(Id::AssignedClientIdentifier, "Assigned Client Identifier", Kind::Identifier, CONNACK),
+        // [MQTT5-U-3.2.2.3.14-1]
         Row(Id::ServerKeepAlive, "Server Keep Alive", Kind::U16, CONNACK),
+        // [MQTT5-U-3.1.2.11.9-1] [MQTT5-U-3.2.2.3.17-1] [MQTT5-U-3.15.2.2.2-1]
         Row(
             Id::AuthenticationMethod,
             "Authentication Method",
             Kind::Text,
             CONNECT | CONNACK | AUTH,
         ),
+        // [MQTT5-U-3.1.2.11.10-1] [MQTT5-U-3.2.2.3.18-1] [MQTT5-U-3.15.2.2.3-1]
         Row(Id::AuthenticationData, "Authentication Data", Kind::Binary, CONNECT | CONNACK | AUTH),
+        // [MQTT5-U-3.1.2.11.7-1]
         Row(Id::RequestProblemInformation, "Request Problem Information", Kind::Flag, CONNECT),
+        // [MQTT5-U-3.1.3.2.2-1]
         Row(Id::WillDelayInterval, "Will Delay Interval", Kind::U32, WILL),
+        // [MQTT5-U-3.1.2.11.6-1]
         Row(Id::RequestResponseInformation, "Request Response Information", Kind::Flag, CONNECT),
+        // [MQTT5-U-3.2.2.3.15-1]
         Row(Id::ResponseInformation, "Response Information", Kind::Text, CONNACK),
+        // [MQTT5-U-3.2.2.3.16-1]
         Row(Id::ServerReference, "Server Reference", Kind::Text, CONNACK | DISCONNECT),
+        // [MQTT5-U-3.2.2.3.9-1]
         Row(Id::ReasonString, "Reason String", Kind::Text, ANSWERS),
+        // [MQTT5-U-3.1.2.11.3-1] [MQTT5-U-3.2.2.3.3-1]
         Row(Id::ReceiveMaximum, "Receive Maximum", Kind::NonZeroU16, CONNECT | CONNACK),
+        // [MQTT5-U-3.1.2.11.5-1] [MQTT5-U-3.2.2.3.8-1]
         Row(Id::TopicAliasMaximum, "Topic Alias Maximum", Kind::U16, CONNECT | CONNACK),
+        // [MQTT5-U-3.3.2.3.4-1]
         Row(Id::TopicAlias, "Topic Alias", Kind::Alias, PUBLISH),
+        // [MQTT5-U-3.2.2.3.4-1]
         Row(Id::MaximumQos, "Maximum QoS", Kind::Flag, CONNACK),
+        // [MQTT5-U-3.2.2.3.5-1]
         Row(Id::RetainAvailable, "Retain Available", Kind::Flag, CONNACK),
         Row(Id::UserProperty, "User Property", Kind::Pair, ALL),
+        // [MQTT5-U-3.1.2.11.4-1] [MQTT5-U-3.2.2.3.6-1]
         Row(Id::MaximumPacketSize, "Maximum Packet Size", Kind::NonZeroU32, CONNECT | CONNACK),
+        // [MQTT5-U-3.2.2.3.11-1]
         Row(
             Id::WildcardSubscriptionAvailable,
             "Wildcard Subscription Available",
             Kind::Flag,
             CONNACK,
         ),
+        // [MQTT5-U-3.2.2.3.12-1]
         Row(
             Id::SubscriptionIdentifierAvailable,
             "Subscription Identifier Available",
             Kind::Flag,
             CONNACK,
         ),
+        // [MQTT5-U-3.2.2.3.13-1]
         Row(Id::SharedSubscriptionAvailable, "Shared Subscription Available", Kind::Flag, CONNACK),
     ]
 };

@@ -91,7 +91,8 @@ impl Broker {
         let most = self.config.limits.reauthentications;
         let session = self.connections.get(slot).and_then(|connection| connection.session);
         let Some(key) = self.connections.key(slot) else { return Ok(()) };
-        // AUTH although the CONNECT named no method, or another one [MQTT-4.12.1-1].
+        // AUTH although the CONNECT named no method, or another one [MQTT-4.12.1-1]
+        // [MQTT5-U-3.15-1] [MQTT5-U-3.15.2.2.2-1].
         let Some(authentication) = self.authentication(slot) else {
             return Err(DisconnectReason::ProtocolError);
         };

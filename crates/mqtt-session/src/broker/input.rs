@@ -140,7 +140,8 @@ impl Broker {
                 connection = still_there;
                 limit = self.config.limits.connect_packet_size;
             }
-            // Looked at where it is: a packet is large enough for a move to count.
+            // [MQTT5-U-3.2.2.3.6-2]. Looked at where it is: a packet is large enough for a move to
+            // count.
             match &decode(rest, &Limits::new().max_packet_size(limit)) {
                 Ok(Decoded::NeedMore(need)) => {
                     // A header whose length is not known yet is looked at byte by byte.

@@ -51,9 +51,11 @@ impl Broker {
     ) -> Handled {
         let qos = publish.qos.qos();
         self.statistics.received.count(qos, publish.payload.len());
+        // [MQTT5-U-3.2.2.3.4-2]
         if qos > self.config.maximum_qos {
             return Err(DisconnectReason::QosNotSupported);
         }
+        // [MQTT5-U-3.2.2.3.5-2]
         if publish.retain && !self.config.retain_available {
             return Err(DisconnectReason::RetainNotSupported);
         }
@@ -67,6 +69,7 @@ impl Broker {
         let mut resolved = String::new();
         let topic = match (&publish.topic, publish.properties.topic_alias()) {
             (Some(topic), None) => topic.as_str(),
+            // [MQTT5-U-3.3.2.1-1]
             (None, None) => return Err(DisconnectReason::ProtocolError),
             (topic, Some(alias)) => {
                 let topic = topic.as_ref().map(|topic| topic.as_str());
@@ -197,6 +200,7 @@ impl Broker {
                 resolved.push_str(topic);
                 Ok(())
             }
+            // [MQTT5-U-3.3.4-1] [MQTT5-U-3.3.4-2]
             Err(AliasFault::AboveMaximum) => Err(DisconnectReason::TopicAliasInvalid),
             Err(AliasFault::Unknown) => Err(DisconnectReason::ProtocolError),
         }

@@ -80,14 +80,17 @@ impl Broker {
     /// What CONNACK said is not available is not asked for.
     fn check_availability(&self, subscribe: &Subscribe<'_>, id: Option<SubscriptionId>) -> Handled {
         let config = &self.config;
+        // [MQTT5-U-3.2.2.3.12-2]
         if id.is_some() && !config.subscription_id_available {
             return Err(DisconnectReason::SubscriptionIdentifiersNotSupported);
         }
+        // [MQTT5-U-3.2.2.3.13-2]
         if !config.shared_subscription_available
             && subscribe.filters().any(|(filter, _)| filter.is_shared())
         {
             return Err(DisconnectReason::SharedSubscriptionsNotSupported);
         }
+        // [MQTT5-U-3.2.2.3.11-2]
         if !config.wildcard_subscription_available
             && subscribe.filters().any(|(filter, _)| filter.has_wildcards())
         {

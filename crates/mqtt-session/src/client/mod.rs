@@ -247,7 +247,8 @@ impl Client {
         self.now
     }
 
-    /// The server broke a rule: it is told, and the connection ends [MQTT-4.13.1-1].
+    /// The server broke a rule: it is told, and the connection ends [MQTT-4.13.1-1]
+    /// [MQTT5-U-4.13.1-1].
     fn violated(&mut self, now: Time, violation: Violation) {
         let reason = violation.disconnect_reason();
         let goodbye = DisconnectOptions::new(reason).encode(u32::MAX);

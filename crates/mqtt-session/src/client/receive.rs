@@ -35,6 +35,7 @@ impl Client {
     }
 
     fn handle_bytes(&mut self, now: Time, mut input: &[u8]) -> Result<(), Violation> {
+        // [MQTT5-U-3.1.2.11.4-2]
         let limits = Limits::new().max_packet_size(self.config.accepted_packet_size());
         while !self.tail.is_empty() {
             if !self.tail.fill(&mut input) {
@@ -189,6 +190,7 @@ impl Client {
                 }
             }
         };
+        // [MQTT5-U-3.3.4-3]
         session
             .subscriptions
             .route(topic, properties.subscription_ids(), session.is_vouched_for)
@@ -356,6 +358,7 @@ impl Client {
         packet: PacketType,
         properties: &Properties<'_>,
     ) -> Result<(), Violation> {
+        // [MQTT5-U-3.1.2.11.7-2]
         if !self.config.request_problem_information && !properties.is_empty() {
             return Err(Violation::ProblemInformation(packet));
         }

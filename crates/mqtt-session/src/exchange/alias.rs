@@ -31,6 +31,7 @@ impl IncomingAliases {
         topic: Option<&str>,
         maximum: u16,
     ) -> Result<&str, AliasFault> {
+        // [MQTT5-U-3.3.4-1]
         if alias.get() > maximum {
             return Err(AliasFault::AboveMaximum);
         }
@@ -47,6 +48,7 @@ impl IncomingAliases {
         }
         match self.topics.get(at) {
             Some(topic) if !topic.is_empty() => Ok(topic),
+            // [MQTT5-U-3.3.4-2]
             _ => Err(AliasFault::Unknown),
         }
     }

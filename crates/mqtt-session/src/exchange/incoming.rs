@@ -176,7 +176,8 @@ impl Incoming {
         self.unfinished = 0;
     }
 
-    /// Counts one more PUBLISH of this connection [MQTT-3.3.4-7] [MQTT-3.3.4-9].
+    /// Counts one more PUBLISH of this connection [MQTT-3.3.4-7] [MQTT-3.3.4-9]
+    /// [MQTT5-U-3.3.4-4].
     fn count(&mut self) -> Result<(), Rejected> {
         if self.unfinished >= self.maximum {
             return Err(Rejected::ReceiveMaximumExceeded);
