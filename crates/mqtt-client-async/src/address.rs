@@ -3,7 +3,7 @@
 use core::fmt;
 
 /// The port of MQTT over plain TCP.
-const PORT: u16 = 1883;
+pub(crate) const PORT: u16 = 1883;
 
 /// Why a text is not the address of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

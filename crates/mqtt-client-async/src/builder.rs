@@ -1,7 +1,8 @@
 //! How to connect: options, and the first steps of a connection.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,12 +10,16 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mqtt_session::{Client as Session, ClientCloseCause, ClientConfig, SessionPolicy, Will};
+use mqtt_session::{
+    Attempt, Backoff, Client as Session, ClientCloseCause, ClientConfig, DialFault, Offline,
+    Reconnect, Republish, SessionPolicy, Will,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::Client;
 use crate::address::Address;
+use crate::dial::{self, Credentials, CredentialsFn, DialFailure, Dialler};
 use crate::driver::Driver;
 use crate::error::{ConnectError, ConnectionError};
 use crate::shared::{Shared, Status};
@@ -27,7 +32,7 @@ pub struct ClientBuilder {
     config: ClientConfig,
     has_user_name: bool,
     has_password: bool,
-    timeout: Duration,
+    credentials: Option<CredentialsFn>,
 }
 
 impl ClientBuilder {
@@ -37,7 +42,7 @@ impl ClientBuilder {
             config: ClientConfig::new(),
             has_user_name: false,
             has_password: false,
-            timeout: Duration::from_secs(10),
+            credentials: None,
         }
     }
 
@@ -159,11 +164,66 @@ impl ClientBuilder {
         self.with(|config| config.max_outgoing_bytes(maximum))
     }
 
-    /// How long each of the two steps of connecting may take: the transport, and the server's
-    /// answer; 10 seconds by default.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+    /// How long each of the two steps of connecting may take: the transport, with the credentials
+    /// of [`credentials_fn`](Self::credentials_fn), and the server's answer; 10 seconds by default.
+    pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.connect_timeout(timeout))
+    }
+
+    /// Gets the credentials for each attempt to connect anew, instead of those in the options: a
+    /// token that expires, say. It may fail, and then the attempt has failed. A server that
+    /// refuses such an attempt does not end the client, since the next one may have better
+    /// credentials.
+    pub fn credentials_fn<F, Fut, E>(mut self, credentials: F) -> Self
+    where
+        F: Fn(Attempt) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Credentials, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.credentials = Some(CredentialsFn::new(credentials));
+        self
+    }
+
+    /// Whether another connection is made when one has ended; always by default. It is not after
+    /// an end that would come again, as [`ClientCloseCause::is_retryable`] tells.
+    pub fn reconnect(self, reconnect: Reconnect) -> Self {
+        self.with(|config| config.reconnect(reconnect))
+    }
+
+    /// How long to wait before another connection is made; from 1 to 60 seconds with full jitter
+    /// by default.
+    pub fn backoff(self, backoff: Backoff) -> Self {
+        self.with(|config| config.backoff(backoff))
+    }
+
+    /// Makes the first attempt follow the back-off too: connecting then resolves when the first
+    /// connection stands, however long that takes. By default it fails with the first attempt.
+    pub fn keep_trying(self) -> Self {
+        self.with(|config| config.keep_trying(true))
+    }
+
+    /// Connects again even when another client with the same identifier has taken the session
+    /// over. Two that do so take it from each other for ever.
+    pub fn reconnect_when_taken_over(self) -> Self {
+        self.with(|config| config.reconnect_when_taken_over(true))
+    }
+
+    /// How many times in a row a server may send the client to another one; 3 by default, 0 to
+    /// follow none.
+    pub fn max_redirects(self, maximum: u8) -> Self {
+        self.with(|config| config.max_redirects(maximum))
+    }
+
+    /// What becomes of messages that are published while there is no connection: by default 1,000
+    /// wait, and then publishing waits too.
+    pub fn offline(self, offline: Offline) -> Self {
+        self.with(|config| config.offline(offline))
+    }
+
+    /// What is published again when the server has lost the session in which it was sent; QoS 1
+    /// messages by default.
+    pub fn republish(self, republish: Republish) -> Self {
+        self.with(|config| config.republish(republish))
     }
 
     /// Connects, and runs the driver as a task of the current tokio runtime.
@@ -207,23 +267,50 @@ impl ClientBuilder {
         if let Some(password) = address.password.clone().filter(|_| !self.has_password) {
             config = config.password(password);
         }
-        let session = session(config)?;
-        // [MQTT-4.2.0-1]
-        let connecting = TcpStream::connect((address.host.as_str(), address.port));
-        let transport = match tokio::time::timeout(self.timeout, connecting).await {
-            Ok(Ok(transport)) => transport,
-            Ok(Err(source)) => {
-                return Err(ConnectError::Unreachable { address: address.to_string(), source });
+        let text = address.to_string();
+        let open = move |attempt: Attempt| dial::tcp(address.clone(), attempt.target);
+        let dialler = dial::dialler(open, self.credentials);
+        keep_connected(config, dialler, text).await
+    }
+
+    /// Connects over transports that the application opens, one for each attempt, and runs the
+    /// driver as a task of the current tokio runtime. Of the address only what says where the
+    /// server is goes unused.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the attempt is given up.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time enabled.
+    pub async fn connect_by<S, F, Fut>(self, mut open: F) -> Result<Client, ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+        F: FnMut(Attempt) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<S>> + Send + 'static,
+    {
+        let open = move |attempt: Attempt| {
+            let address = attempt.target.to_string();
+            let opening = open(attempt);
+            async move {
+                let failure = |error| DialFailure { fault: dial::fault(&error), error, address };
+                opening.await.map_err(failure)
             }
-            Err(_) => return Err(ConnectError::Timeout { address: address.to_string() }),
         };
-        // Small packets leave at once; the driver gathers what can leave together.
-        transport.set_nodelay(true).map_err(ConnectError::Setup)?;
-        handshake(session, transport, address.to_string()).await
+        let dialler = dial::dialler(open, self.credentials);
+        let (client, driver) = keep_connected(self.config, dialler, self.address).await?;
+        tokio::spawn(driver);
+        Ok(client)
     }
 
     /// Connects over a transport that the application has made, and runs the driver as a task of
-    /// the current tokio runtime. Of the address only what says where the server is goes unused.
+    /// the current tokio runtime. The client ends with this one connection. Of the address only
+    /// what says where the server is goes unused.
     ///
     /// # Cancel safety
     ///
@@ -241,7 +328,11 @@ impl ClientBuilder {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let session = session(self.config)?;
-        let (client, driver) = handshake(session, transport, self.address).await?;
+        let shared = Arc::new(Shared::new(session));
+        let now = shared.now();
+        shared.call(|state| state.start(now));
+        let driver = Driver::over(Arc::clone(&shared), transport);
+        let (client, driver) = handshake(&shared, driver, self.address).await?;
         tokio::spawn(driver);
         Ok(client)
     }
@@ -257,42 +348,57 @@ fn session(config: ClientConfig) -> Result<Session, ConnectError> {
     Ok(Session::new(config, seed)?)
 }
 
-/// Drives a new connection until the server has accepted or refused it.
-async fn handshake<S: AsyncRead + AsyncWrite>(
-    session: Session,
-    transport: S,
+/// Connects over transports that `dialler` opens, for as long as the client lasts.
+async fn keep_connected<S: AsyncRead + AsyncWrite>(
+    config: ClientConfig,
+    dialler: Dialler<S>,
     address: String,
 ) -> Result<(Client, Driver<S>), ConnectError> {
-    let shared = Arc::new(Shared::new(session));
+    let shared = Arc::new(Shared::new(session(config)?));
     let now = shared.now();
-    shared.call(|state| state.start(now));
-    let client = Client::new(&shared);
-    let mut driver = Driver::new(shared, transport);
+    shared.call(|state| state.start_managed(now));
+    let driver = Driver::dialling(Arc::clone(&shared), dialler);
+    handshake(&shared, driver, address).await
+}
+
+/// Drives a new client until a server has accepted it, or until it has ended.
+async fn handshake<S: AsyncRead + AsyncWrite>(
+    shared: &Arc<Shared>,
+    mut driver: Driver<S>,
+    address: String,
+) -> Result<(Client, Driver<S>), ConnectError> {
+    let client = Client::new(shared);
     let status = poll_fn(|cx| {
         let ended = Pin::new(&mut driver).poll(cx);
-        let status = client.shared().call(|state| state.status().clone());
-        if matches!(status, Status::Connecting) && ended.is_pending() {
-            return Poll::Pending;
-        }
-        Poll::Ready(status)
+        let status = shared.call(|state| state.status().clone());
+        let is_open = matches!(status, Status::Connecting | Status::Waiting { .. });
+        if is_open && ended.is_pending() { Poll::Pending } else { Poll::Ready(status) }
     })
     .await;
     let error = match status {
         Status::Connected { .. } => return Ok((client, driver)),
         Status::Closed(error) => error,
-        Status::Connecting => ConnectionError::DriverDropped,
+        Status::Connecting | Status::Waiting { .. } => ConnectionError::DriverDropped,
     };
     Err(refused(error, address))
 }
 
-/// What the end of a connection means that never stood.
-fn refused(error: ConnectionError, address: String) -> ConnectError {
+/// What the end of a client means that never had a connection. `configured` is the address that
+/// is told if no other one is known.
+fn refused(error: ConnectionError, configured: String) -> ConnectError {
+    if let ConnectionError::Unreachable { address, fault, source } = error {
+        let address = if address.is_empty() { configured } else { address };
+        if fault == DialFault::TimedOut {
+            return ConnectError::Timeout { address };
+        }
+        return ConnectError::Unreachable { address, fault, source };
+    }
     if let ConnectionError::Closed(cause) = &error {
         if let ClientCloseCause::Refused { reason, properties } = &**cause {
             return ConnectError::Refused { reason: *reason, properties: properties.clone() };
         }
         if matches!(**cause, ClientCloseCause::ConnectTimeout) {
-            return ConnectError::Timeout { address };
+            return ConnectError::Timeout { address: configured };
         }
     }
     error.into()

@@ -15,9 +15,13 @@ use crate::shared::{Shared, Status};
 use crate::state::States;
 use crate::subscribe::{IntoFilters, Subscribe, Unmatched};
 
-/// A connection to an MQTT server.
+/// A client of an MQTT server, which keeps a connection to it.
 ///
-/// Clones are handles of the same connection. It is closed by [`close`](Self::close), or, without
+/// When the connection is lost the client makes another one by itself, as the options say:
+/// subscriptions live on, and messages wait for it. [`state`](Self::state) tells, to those who
+/// want to know.
+///
+/// Clones are handles of the same client. It is closed by [`close`](Self::close), or, without
 /// waiting for anything, when the last handle and the last subscription are dropped.
 ///
 /// ```no_run
@@ -79,7 +83,7 @@ impl Client {
         States::new(&self.shared)
     }
 
-    /// Resolves when the connection stands.
+    /// Resolves when there is a connection.
     ///
     /// # Cancel safety
     ///
@@ -87,13 +91,13 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ConnectionError`] if it has ended for good.
+    /// [`ConnectionError`] if the client has ended.
     pub async fn ready(&self) -> Result<(), ConnectionError> {
         poll_fn(|cx| {
             self.shared.call(|state| match state.status() {
                 Status::Connected { .. } => Poll::Ready(Ok(())),
                 Status::Closed(error) => Poll::Ready(Err(error.clone())),
-                Status::Connecting => {
+                Status::Connecting | Status::Waiting { .. } => {
                     state.watch(cx.waker());
                     Poll::Pending
                 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use mqtt_codec::{DisconnectReason, EncodeError};
-use mqtt_session::DisconnectOptions;
+use mqtt_session::{DisconnectOptions, UnsentMessage};
 
 use crate::error::ConnectionError;
 use crate::shared::{Shared, Status};
@@ -93,8 +93,10 @@ impl Future for Closing {
                 *has_begun = true;
             }
             if let Status::Closed(cause) = state.status() {
+                let cause = cause.clone();
                 let unacknowledged = state.session().outgoing_messages();
-                return Poll::Ready(Closed { cause: cause.clone(), unacknowledged });
+                let unsent = state.take_unsent();
+                return Poll::Ready(Closed { cause, unacknowledged, unsent });
             }
             state.watch(cx.waker());
             Poll::Pending
@@ -109,6 +111,9 @@ pub struct Closed {
     /// Why the connection ended: that the application disconnected, unless something else came
     /// first.
     pub cause: ConnectionError,
-    /// How many QoS 1 and QoS 2 messages were published and not acknowledged.
+    /// How many messages were published and have not ended: not sent, or at QoS 1 and QoS 2 not
+    /// acknowledged.
     pub unacknowledged: usize,
+    /// Those of them that were not sent, oldest first. Only the first who closes gets them.
+    pub unsent: Vec<UnsentMessage>,
 }

@@ -1,9 +1,11 @@
-//! The driver: moves bytes between a transport and the state machine, until the connection ends.
+//! The driver: moves bytes between a transport and the state machine, and opens another transport
+//! when the state machine asks for one.
 
+use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use mqtt_session::{Time, TransmitBuf};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use crate::dial::{Dialler, Dialling};
 use crate::error::ConnectionError;
 use crate::shared::{Input, Shared};
 
@@ -29,18 +32,22 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Memory for outgoing bytes that is kept while nothing is to be sent.
 const OUT_KEPT: usize = 64 * 1024;
 
-/// The work of one connection, as a future.
+/// The work of a client, as a future.
 ///
 /// [`connect`](crate::ClientBuilder::connect) spawns it;
 /// [`connect_with_driver`](crate::ClientBuilder::connect_with_driver) hands it over, to be polled
-/// beside the application or spawned wherever it likes. It ends when the connection has ended:
-/// with `Ok` if the application closed it. Nothing happens on the connection while it is not
-/// polled, and dropping it ends the connection without a goodbye.
+/// beside the application or spawned wherever it likes. It ends when the client has ended, and no
+/// other connection follows: with `Ok` if the application closed it. Nothing happens on the
+/// connection while it is not polled, and dropping it ends the connection without a goodbye.
 #[must_use = "nothing happens on the connection unless the driver is polled or spawned"]
 #[derive(Debug)]
 pub struct Driver<S> {
     shared: Arc<Shared>,
-    transport: Pin<Box<S>>,
+    /// Opens transports; `None` if there is only the one that the application has made.
+    dialler: Option<OpaqueDialler<S>>,
+    /// The transport that is being opened; locked by nobody, but so the driver can be shared.
+    dialling: Option<Mutex<OpaqueDialling<S>>>,
+    transport: Option<Pin<Box<S>>>,
     read: Box<[u8]>,
     out: TransmitBuf,
     timer: Pin<Box<Sleep>>,
@@ -54,41 +61,131 @@ pub struct Driver<S> {
 
 #[derive(Debug)]
 enum Phase {
+    /// There is no transport; one may be being opened.
+    Idle,
     Open,
     /// The connection has ended, and what was to be sent before is written.
-    Flushing(ConnectionError),
+    Flushing,
     /// The transport is closed.
-    Closing(ConnectionError),
+    Closing,
     Done,
 }
 
+/// What opens transports, out of sight of `Debug`.
+struct OpaqueDialler<S>(Dialler<S>);
+
+impl<S> fmt::Debug for OpaqueDialler<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dialler")
+    }
+}
+
+struct OpaqueDialling<S>(Dialling<S>);
+
+impl<S> fmt::Debug for OpaqueDialling<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dialling")
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite> Driver<S> {
-    pub(crate) fn new(shared: Arc<Shared>, transport: S) -> Self {
+    /// Drives the one connection over this transport.
+    pub(crate) fn over(shared: Arc<Shared>, transport: S) -> Self {
+        let mut driver = Self::new(shared, None);
+        driver.transport = Some(Box::pin(transport));
+        driver.phase = Phase::Open;
+        driver
+    }
+
+    /// Drives connections over transports that this opens.
+    pub(crate) fn dialling(shared: Arc<Shared>, dialler: Dialler<S>) -> Self {
+        Self::new(shared, Some(OpaqueDialler(dialler)))
+    }
+
+    fn new(shared: Arc<Shared>, dialler: Option<OpaqueDialler<S>>) -> Self {
         Self {
             shared,
-            transport: Box::pin(transport),
+            dialler,
+            dialling: None,
+            transport: None,
             read: vec![0; READ].into_boxed_slice(),
             out: TransmitBuf::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
             // CONNECT leaves before anything is read.
             accepts_input: false,
-            phase: Phase::Open,
+            phase: Phase::Idle,
             wakers: Vec::new(),
         }
     }
 
-    /// Does everything that can be done now. Ready when the connection has ended.
-    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionError> {
+    /// Does everything that can be done without a transport. Ready when there is one, or when
+    /// there will be none any more.
+    fn dial(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut is_due = false;
+        loop {
+            is_due |= self.poll_timer(cx);
+            let mut input = Input::Nothing;
+            let mut stands = false;
+            if let Some(dialling) = &mut self.dialling {
+                let dialling = dialling.get_mut().unwrap_or_else(PoisonError::into_inner);
+                match dialling.0.as_mut().poll(cx) {
+                    Poll::Pending => {}
+                    Poll::Ready(Ok(dialled)) => {
+                        self.dialling = None;
+                        self.transport = Some(Box::pin(dialled.transport));
+                        stands = true;
+                        input = Input::Dialled(dialled.credentials);
+                    }
+                    Poll::Ready(Err(failure)) => {
+                        self.dialling = None;
+                        input = Input::DialFailed(failure);
+                    }
+                }
+            }
+            let turn = self.shared.turn(input, is_due, cx.waker(), &mut self.out, &mut self.wakers);
+            if turn.drops_dial {
+                self.dialling = None;
+                self.transport = None;
+                stands = false;
+            }
+            if turn.is_closed {
+                self.phase = Phase::Done;
+                return Poll::Ready(());
+            }
+            if let Some(attempt) = self.shared.take_attempt()
+                && let Some(dialler) = &mut self.dialler
+            {
+                self.dialling = Some(Mutex::new(OpaqueDialling((dialler.0)(attempt))));
+                continue;
+            }
+            if stands {
+                // CONNECT leaves before anything is read.
+                self.accepts_input = false;
+                self.phase = Phase::Open;
+                return Poll::Ready(());
+            }
+            is_due = self.arm(turn.deadline, cx);
+            if !is_due {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Does everything that can be done now. Ready when the connection has ended: true if the
+    /// transport can still be written to.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut read_in_all = 0;
         let mut is_due = false;
         loop {
             is_due |= self.poll_timer(cx);
             let mut input = Input::Nothing;
-            if self.accepts_input {
+            if self.accepts_input
+                && let Some(transport) = &mut self.transport
+            {
                 let room = self.read.get_mut(read_in_all..).unwrap_or_default();
                 let mut buffer = ReadBuf::new(room);
-                match self.transport.as_mut().poll_read(cx, &mut buffer) {
+                match transport.as_mut().poll_read(cx, &mut buffer) {
                     Poll::Pending => {}
                     Poll::Ready(Err(error)) => input = Input::Failure(error),
                     Poll::Ready(Ok(())) => {
@@ -105,13 +202,16 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             let turn = self.shared.turn(input, is_due, cx.waker(), &mut self.out, &mut self.wakers);
             let begins_to_read = turn.accepts_input && !self.accepts_input;
             self.accepts_input = turn.accepts_input;
-            if let Some(error) = turn.closed {
-                return Poll::Ready(error);
+            if turn.has_ended || turn.is_closed {
+                return Poll::Ready(!turn.has_failed);
             }
             let is_written = match self.write(cx) {
                 Poll::Pending => false,
                 Poll::Ready(Ok(())) => true,
-                Poll::Ready(Err(error)) => return Poll::Ready(self.shared.transport_failed(error)),
+                Poll::Ready(Err(error)) => {
+                    self.shared.transport_failed(error);
+                    return Poll::Ready(false);
+                }
             };
             is_due = self.arm(turn.deadline, cx);
             if read_in_all >= READ {
@@ -131,8 +231,9 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         if self.out.is_empty() {
             return Poll::Ready(Ok(()));
         }
+        let Some(transport) = &mut self.transport else { return Poll::Ready(Ok(())) };
         while !self.out.is_empty() {
-            let transport = self.transport.as_mut();
+            let transport = transport.as_mut();
             let written = if transport.is_write_vectored() {
                 let mut pieces = [IoSlice::new(&[]); PIECES];
                 let count = self.out.chunks_vectored(&mut pieces);
@@ -147,7 +248,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             }
         }
         self.out.reset(OUT_KEPT);
-        self.transport.as_mut().poll_flush(cx)
+        transport.as_mut().poll_flush(cx)
     }
 
     /// Whether the deadline has come.
@@ -177,35 +278,37 @@ impl<S: AsyncRead + AsyncWrite> Future for Driver<S> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let driver = &mut *self;
         loop {
-            match &driver.phase {
-                Phase::Open => {
-                    let error = ready!(driver.drive(cx));
-                    let linger = tokio::time::Instant::now() + LINGER;
-                    driver.timer.as_mut().reset(linger);
-                    let is_gone = matches!(error, ConnectionError::Io(_));
-                    driver.phase =
-                        if is_gone { Phase::Closing(error) } else { Phase::Flushing(error) };
+            match driver.phase {
+                Phase::Idle => {
+                    ready!(driver.dial(cx));
+                    driver.armed = None;
                 }
-                Phase::Flushing(error) => {
-                    let error = error.clone();
+                Phase::Open => {
+                    let can_write = ready!(driver.drive(cx));
+                    driver.timer.as_mut().reset(tokio::time::Instant::now() + LINGER);
+                    driver.phase = if can_write { Phase::Flushing } else { Phase::Closing };
+                }
+                Phase::Flushing => {
                     // What cannot be written any more is nobody's loss: the connection has ended.
                     if driver.write(cx).is_pending() && driver.timer.as_mut().poll(cx).is_pending()
                     {
                         return Poll::Pending;
                     }
-                    driver.phase = Phase::Closing(error);
+                    driver.phase = Phase::Closing;
                 }
-                Phase::Closing(error) => {
-                    let error = error.clone();
-                    let closed = driver.transport.as_mut().poll_shutdown(cx);
-                    if closed.is_pending() && driver.timer.as_mut().poll(cx).is_pending() {
+                Phase::Closing => {
+                    if let Some(transport) = &mut driver.transport
+                        && transport.as_mut().poll_shutdown(cx).is_pending()
+                        && driver.timer.as_mut().poll(cx).is_pending()
+                    {
                         return Poll::Pending;
                     }
-                    driver.phase = Phase::Done;
-                    let result = if error.is_disconnected() { Ok(()) } else { Err(error) };
-                    return Poll::Ready(result);
+                    driver.transport = None;
+                    driver.out.reset(OUT_KEPT);
+                    driver.armed = None;
+                    driver.phase = if driver.dialler.is_some() { Phase::Idle } else { Phase::Done };
                 }
-                Phase::Done => return Poll::Ready(Ok(())),
+                Phase::Done => return Poll::Ready(driver.shared.result()),
             }
         }
     }

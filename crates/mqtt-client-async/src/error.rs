@@ -4,7 +4,9 @@ use std::io;
 use std::sync::Arc;
 
 use mqtt_codec::{ConnectReason, EncodeError, PropertyBuf, SubAckReason, TopicError};
-use mqtt_session::{Acknowledgement, ClientCloseCause, ConfigError, ServerLimit};
+use mqtt_session::{
+    Acknowledgement, ClientCloseCause, ConfigError, DialFault, ServerLimit, UnsentMessage,
+};
 
 use crate::address::AddressError;
 use crate::publish::Publish;
@@ -19,6 +21,16 @@ pub enum ConnectionError {
     /// The transport failed.
     #[error("the connection failed: {0}")]
     Io(#[source] Arc<io::Error>),
+    /// No transport to the server could be opened.
+    #[error("no connection to {address}: {}", dialled(*.fault, .source))]
+    Unreachable {
+        /// Host and port, or what else was connected to.
+        address: String,
+        /// What kind of fault it was.
+        fault: DialFault,
+        /// What the system says, if it was asked.
+        source: Option<Arc<io::Error>>,
+    },
     /// The driver was dropped: nobody moves bytes any more.
     #[error("the driver of the connection was dropped; keep it running as long as the client")]
     DriverDropped,
@@ -45,15 +57,15 @@ pub enum ConnectError {
     /// No random numbers, or no thread for the driver: see the source.
     #[error("the connection could not be set up: {0}")]
     Setup(#[source] io::Error),
-    /// Nobody answers at the address.
-    #[error(
-        "no connection to {address}: {source}; is the server running, and is that its address?"
-    )]
+    /// No transport to the server could be opened.
+    #[error("no connection to {address}: {}", dialled(*.fault, .source))]
     Unreachable {
-        /// Host and port.
+        /// Host and port, or what else was connected to.
         address: String,
-        /// What the system says.
-        source: io::Error,
+        /// What kind of fault it was.
+        fault: DialFault,
+        /// What the system says, if it was asked.
+        source: Option<Arc<io::Error>>,
     },
     /// The transport did not stand, or the server did not answer, in the time given.
     #[error("no answer from {address} in time; is an MQTT 5 server listening there?")]
@@ -77,23 +89,31 @@ pub enum ConnectError {
 impl ConnectError {
     /// Whether trying again later, with the same options, may work.
     #[must_use]
-    pub const fn is_retryable(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
             Self::Address(_) | Self::Config(_) => false,
-            Self::Refused { reason, .. } => matches!(
-                reason,
-                ConnectReason::UnspecifiedError
-                    | ConnectReason::ServerUnavailable
-                    | ConnectReason::ServerBusy
-                    | ConnectReason::QuotaExceeded
-                    | ConnectReason::ConnectionRateExceeded
-            ),
-            Self::Setup(_)
-            | Self::Unreachable { .. }
-            | Self::Timeout { .. }
-            | Self::Connection(_) => true,
+            Self::Refused { reason, properties } => {
+                let (reason, properties) = (*reason, properties.clone());
+                ClientCloseCause::Refused { reason, properties }.is_retryable()
+            }
+            Self::Unreachable { fault, .. } => fault.is_retryable(),
+            Self::Connection(ConnectionError::Closed(cause)) => cause.is_retryable(),
+            Self::Setup(_) | Self::Timeout { .. } | Self::Connection(_) => true,
         }
     }
+}
+
+/// What a transport failed for, and what to look at.
+fn dialled(fault: DialFault, source: &Option<Arc<io::Error>>) -> String {
+    let said = source.as_ref().map_or_else(|| fault.to_string(), ToString::to_string);
+    let advice = if fault == DialFault::Unreachable {
+        "; is the server running, and is that its address?"
+    } else if fault == DialFault::NameNotFound {
+        "; is the host name right?"
+    } else {
+        ""
+    };
+    format!("{said}{advice}")
 }
 
 /// What to do about a refusal, after what the server said in words.
@@ -138,6 +158,10 @@ pub enum PublishError {
     /// It was sent, and the session ended before the server acknowledged it.
     #[error("the session ended before the server acknowledged the message; it may have it or not")]
     SessionLost,
+    /// It was not sent and is handed back: a newer message took its place in the offline queue,
+    /// or it was [only for a connection](Publish::only_online) that has ended.
+    #[error("the message was dropped before it could be sent")]
+    Dropped(Box<UnsentMessage>),
     /// There is no connection, or the connection ended before the server acknowledged it.
     #[error("the message is not acknowledged: {0}")]
     Connection(#[from] ConnectionError),
@@ -149,7 +173,7 @@ impl PublishError {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Topic(_) | Self::Property(_) | Self::NotAllowed(_) | Self::Expired => false,
-            Self::Refused(_) | Self::SessionLost | Self::Connection(_) => true,
+            Self::Refused(_) | Self::SessionLost | Self::Dropped(_) | Self::Connection(_) => true,
         }
     }
 }

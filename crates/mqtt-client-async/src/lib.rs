@@ -56,6 +56,7 @@ mod address;
 mod builder;
 mod client;
 mod close;
+mod dial;
 mod driver;
 mod error;
 mod message;
@@ -72,14 +73,16 @@ pub use mqtt_codec::{
     RetainHandling, SubAckReason, TopicError,
 };
 pub use mqtt_session::{
-    Acknowledgement, ClientCloseCause, ConfigError, Negotiated, OnFull, OnFullQos0, ServerLimit,
-    SessionPolicy, Violation, Will,
+    Acknowledgement, Attempt, Backoff, ClientCloseCause, ConfigError, DialFault, Jitter,
+    Negotiated, Offline, OnFull, OnFullQos0, Overflow, Reconnect, Republish, ServerLimit,
+    ServerReference, SessionPolicy, Target, UnsentMessage, Violation, Will,
 };
 
 pub use self::address::AddressError;
 pub use self::builder::ClientBuilder;
 pub use self::client::Client;
 pub use self::close::{Close, Closed, Closing};
+pub use self::dial::Credentials;
 pub use self::driver::Driver;
 pub use self::error::{ConnectError, ConnectionError, EnqueueError, PublishError, SubscribeError};
 pub use self::message::Message;

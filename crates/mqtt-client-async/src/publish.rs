@@ -10,7 +10,7 @@ use bytes::Bytes;
 use mqtt_codec::{
     EncodeError, PayloadFormat, PropertyBuf, PropertyId, PubAckReason, QoS, TopicError, TopicName,
 };
-use mqtt_session::{Publication, PublishError as Refusal, PublishOutcome};
+use mqtt_session::{Acknowledgement, Publication, PublishError as Refusal, PublishOutcome};
 
 use crate::Client;
 use crate::error::{ConnectionError, EnqueueError, PublishError};
@@ -54,6 +54,7 @@ pub struct Publish<'a> {
     qos: QoS,
     retain: bool,
     properties: PropertyBuf,
+    only_online: bool,
     /// The first property that could not be set.
     fault: Option<EncodeError>,
 }
@@ -67,6 +68,7 @@ impl<'a> Publish<'a> {
             qos: QoS::AtMostOnce,
             retain: false,
             properties: PropertyBuf::new(),
+            only_online: false,
             fault: None,
         }
     }
@@ -80,6 +82,13 @@ impl<'a> Publish<'a> {
     /// Whether the server keeps it for later subscribers; no by default.
     pub fn retain(mut self, retain: bool) -> Self {
         self.retain = retain;
+        self
+    }
+
+    /// Does not let it wait for another connection: without one it fails at once, and if it could
+    /// not be sent before the connection ended it is dropped.
+    pub fn only_online(mut self) -> Self {
+        self.only_online = true;
         self
     }
 
@@ -176,6 +185,7 @@ impl<'a> Publish<'a> {
         publication.qos = self.qos;
         publication.retain = self.retain;
         publication.properties = properties;
+        publication.only_online = self.only_online;
         let (payload, error) = match state.publish(now, publication) {
             Ok(waiter) => return Ok(waiter),
             Err(unsent) => unsent,
@@ -198,6 +208,7 @@ impl<'a> Publish<'a> {
 pub struct Published {
     reason: PubAckReason,
     properties: PropertyBuf,
+    republished: bool,
 }
 
 impl Published {
@@ -215,16 +226,26 @@ impl Published {
         &self.properties
     }
 
-    const SENT: Self = Self { reason: PubAckReason::Success, properties: PropertyBuf::new() };
+    /// Whether the message was sent twice because the server lost the session in which it was
+    /// sent first: the server may have it twice.
+    #[must_use]
+    pub const fn republished(&self) -> bool {
+        self.republished
+    }
+
+    const SENT: Self =
+        Self { reason: PubAckReason::Success, properties: PropertyBuf::new(), republished: false };
 }
 
 fn final_word(outcome: Result<PublishOutcome, ConnectionError>) -> Result<Published, PublishError> {
     match outcome? {
         PublishOutcome::Acknowledged(word) => {
-            Ok(Published { reason: word.reason, properties: word.properties })
+            let Acknowledgement { reason, properties, republished, .. } = word;
+            Ok(Published { reason, properties, republished })
         }
         PublishOutcome::Refused(word) => Err(PublishError::Refused(word)),
         PublishOutcome::Expired => Err(PublishError::Expired),
+        PublishOutcome::Dropped(message) => Err(PublishError::Dropped(message)),
         PublishOutcome::NotAllowed(limit) => Err(PublishError::NotAllowed(limit)),
         PublishOutcome::SessionLost | _ => Err(PublishError::SessionLost),
     }

@@ -11,11 +11,12 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use mqtt_session::{
-    Client as Session, ClientCloseCause, ClientEvent, DisconnectOptions, Publication,
-    PublishError as Refusal, PublishOutcome, Time, TransmitBuf,
+    Attempt, Client as Session, ClientCloseCause, ClientEvent, DialFault, DisconnectOptions,
+    Outage, Publication, PublishError as Refusal, PublishOutcome, Time, TransmitBuf, UnsentMessage,
 };
 use tokio::time::Instant;
 
+use crate::dial::{Credentials, DialFailure};
 use crate::error::ConnectionError;
 use crate::readers::{Answer, Readers};
 use crate::room::Room;
@@ -53,7 +54,20 @@ pub(crate) struct State {
     pub(crate) readers: Readers,
     /// Clients and subscriptions that the application holds.
     handles: usize,
+    /// Whether the session decides when there is a connection.
+    is_managed: bool,
+    /// The transport that the session asked for.
+    attempt: Option<Attempt>,
+    /// The session waits for no transport any more.
+    drops_dial: bool,
+    /// The connection has ended, and the driver does not know yet.
+    has_ended: bool,
+    /// Why the transport failed.
     failure: Option<Arc<io::Error>>,
+    /// Why the last attempt to open one failed.
+    dial_failure: Option<DialFailure>,
+    /// Why the last connection has ended.
+    last_cause: Option<ConnectionError>,
     /// Those to wake once the lock is released.
     wakers: Vec<Waker>,
 }
@@ -63,6 +77,7 @@ pub(crate) struct State {
 pub(crate) enum Status {
     Connecting,
     Connected { session_present: bool },
+    Waiting { until: Instant, cause: ConnectionError },
     Closed(ConnectionError),
 }
 
@@ -82,6 +97,9 @@ pub(crate) enum Input<'a> {
     Bytes(&'a [u8]),
     End,
     Failure(io::Error),
+    /// A transport stands, to log in on with these credentials if there are any.
+    Dialled(Option<Credentials>),
+    DialFailed(DialFailure),
 }
 
 /// What the driver does after a turn.
@@ -93,7 +111,13 @@ pub(crate) struct Turn {
     pub(crate) has_more: bool,
     pub(crate) deadline: Option<Time>,
     /// The connection has ended.
-    pub(crate) closed: Option<ConnectionError>,
+    pub(crate) has_ended: bool,
+    /// It has ended because its transport failed.
+    pub(crate) has_failed: bool,
+    /// What is being dialled is not wanted any more.
+    pub(crate) drops_dial: bool,
+    /// The client has ended.
+    pub(crate) is_closed: bool,
 }
 
 impl Shared {
@@ -111,7 +135,13 @@ impl Shared {
             room: Room::new(),
             readers: Readers::new(),
             handles: 0,
+            is_managed: false,
+            attempt: None,
+            drops_dial: false,
+            has_ended: false,
             failure: None,
+            dial_failure: None,
+            last_cause: None,
             wakers: Vec::new(),
         };
         Self { origin: Instant::now(), state: Mutex::new(state) }
@@ -163,8 +193,19 @@ impl Shared {
         turn
     }
 
-    /// Nothing can be written any more. Returns why the connection has ended.
-    pub(crate) fn transport_failed(&self, error: io::Error) -> ConnectionError {
+    /// The transport that the session asks for.
+    pub(crate) fn take_attempt(&self) -> Option<Attempt> {
+        self.lock().attempt.take()
+    }
+
+    /// How the client has ended.
+    pub(crate) fn result(&self) -> Result<(), ConnectionError> {
+        let error = self.lock().closed();
+        if error.is_disconnected() { Ok(()) } else { Err(error) }
+    }
+
+    /// Nothing can be written any more.
+    pub(crate) fn transport_failed(&self, error: io::Error) {
         let now = self.now();
         self.call(|state| {
             state.failure = Some(Arc::new(error));
@@ -172,8 +213,7 @@ impl Shared {
             let mut wakers = mem::take(&mut state.wakers);
             state.take_events(&mut wakers);
             state.wakers = wakers;
-            state.closed()
-        })
+        });
     }
 
     /// The driver is gone.
@@ -210,6 +250,12 @@ impl State {
         }
         match input {
             Input::Nothing => {}
+            Input::Dialled(credentials) => self.dialled(now, credentials),
+            Input::DialFailed(failure) => {
+                let fault = failure.fault;
+                self.dial_failure = Some(failure);
+                self.session.handle_dial_failed(now, fault);
+            }
             Input::Bytes(bytes) => self.session.handle_input(now, bytes),
             Input::End => self.session.handle_eof(now),
             Input::Failure(error) => {
@@ -232,16 +278,61 @@ impl State {
             accepts_input: self.session.accepts_input(),
             has_more: out.len() >= OUT_HIGH,
             deadline,
-            closed: match &self.status {
-                Status::Closed(error) => Some(error.clone()),
-                Status::Connecting | Status::Connected { .. } => None,
-            },
+            has_ended: mem::take(&mut self.has_ended),
+            has_failed: matches!(self.last_cause, Some(ConnectionError::Io(_))),
+            drops_dial: mem::take(&mut self.drops_dial),
+            is_closed: matches!(self.status, Status::Closed(_)),
         }
     }
 
     pub(crate) fn start(&mut self, now: Time) {
         self.session.handle_connected(now);
         self.has_work = true;
+    }
+
+    /// Leaves it to the session when there is a connection.
+    pub(crate) fn start_managed(&mut self, now: Time) {
+        self.is_managed = true;
+        self.session.start(now);
+        self.has_work = true;
+    }
+
+    /// A transport stands.
+    fn dialled(&mut self, now: Time, credentials: Option<Credentials>) {
+        if let Some(Credentials { user_name, password, authentication_data }) = credentials {
+            let mut set = self.session.set_credentials(user_name, password);
+            if let Some(data) = authentication_data {
+                set = set.and_then(|()| self.session.set_authentication_data(data));
+            }
+            if let Err(error) = set {
+                let fault = DialFault::NoCredentials;
+                let error = io::Error::other(error);
+                self.dial_failure = Some(DialFailure { fault, error, address: String::new() });
+                self.session.handle_dial_failed(now, fault);
+                return;
+            }
+        }
+        self.session.handle_connected(now);
+    }
+
+    /// What an outage is for the application.
+    fn outage(&mut self, outage: Outage) -> ConnectionError {
+        match outage {
+            Outage::Closed(cause) => match &self.last_cause {
+                // The session knows no more than that.
+                Some(error @ ConnectionError::Io(_)) if cause == ClientCloseCause::Lost => {
+                    error.clone()
+                }
+                _ => ConnectionError::Closed(Arc::new(cause)),
+            },
+            Outage::Dial(fault) => {
+                let failure = self.dial_failure.take();
+                let (address, source) = failure.map_or((String::new(), None), |failure| {
+                    (failure.address, Some(Arc::new(failure.error)))
+                });
+                ConnectionError::Unreachable { address, fault, source }
+            }
+        }
     }
 
     pub(crate) fn status(&self) -> &Status {
@@ -261,6 +352,11 @@ impl State {
 
     pub(crate) fn session(&self) -> &Session {
         &self.session
+    }
+
+    pub(crate) fn take_unsent(&mut self) -> Vec<UnsentMessage> {
+        let unsent = self.session.take_unsent(self.now);
+        unsent.into_iter().map(|(_, message)| message).collect()
     }
 
     pub(crate) fn add_handle(&mut self) {
@@ -285,11 +381,12 @@ impl State {
     /// Why nothing can be done any more.
     pub(crate) fn closed(&self) -> ConnectionError {
         match &self.status {
-            Status::Closed(error) => error.clone(),
-            // A client that is leaving takes nothing any more.
-            Status::Connecting | Status::Connected { .. } => {
-                ConnectionError::Closed(Arc::new(ClientCloseCause::Disconnected))
-            }
+            Status::Closed(error) | Status::Waiting { cause: error, .. } => error.clone(),
+            Status::Connecting | Status::Connected { .. } => match &self.last_cause {
+                Some(error) if matches!(self.status, Status::Connecting) => error.clone(),
+                // A client that is leaving takes nothing any more.
+                _ => ConnectionError::Closed(Arc::new(ClientCloseCause::Disconnected)),
+            },
         }
     }
 
@@ -301,7 +398,14 @@ impl State {
         publication: Publication<'_>,
     ) -> Result<Option<usize>, (Bytes, Refusal)> {
         let now = now.unwrap_or(self.now);
-        match self.session.publish(now, publication) {
+        let taken = self.session.publish(now, publication);
+        if !matches!(self.status, Status::Connected { .. }) {
+            // An older message may have made room, and its place is the new one's.
+            let mut wakers = mem::take(&mut self.wakers);
+            self.take_events(&mut wakers);
+            self.wakers = wakers;
+        }
+        match taken {
             Ok(None) => {
                 self.has_work = true;
                 Ok(None)
@@ -413,6 +517,28 @@ impl State {
                         (cause, _) => ConnectionError::Closed(Arc::new(cause)),
                     };
                     tracing::debug!(cause = %error, "connection closed");
+                    self.has_ended = true;
+                    self.last_cause = Some(error.clone());
+                    if !self.is_managed {
+                        self.close(error, wakers);
+                    }
+                }
+                ClientEvent::Dial(attempt) => {
+                    tracing::debug!(number = attempt.number, to = %attempt.target, "connecting");
+                    self.attempt = Some(*attempt);
+                    self.set_status(Status::Connecting, wakers);
+                }
+                ClientEvent::Waiting { until, cause } => {
+                    self.drops_dial = true;
+                    let cause = self.outage(*cause);
+                    let wait = until.duration_since(self.now);
+                    tracing::info!(%cause, ?wait, "no connection; trying again");
+                    let until = Instant::now() + wait;
+                    self.set_status(Status::Waiting { until, cause }, wakers);
+                }
+                ClientEvent::Ended { cause, .. } => {
+                    self.drops_dial = true;
+                    let error = self.outage(*cause);
                     self.close(error, wakers);
                 }
                 // Nobody waits for the end of a subscription that was dropped, and no

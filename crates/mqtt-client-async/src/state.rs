@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use futures_core::Stream;
 
@@ -14,12 +15,19 @@ use crate::shared::{Shared, Status};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum State {
-    /// The server has not accepted it yet.
+    /// It is being made: the server has not accepted it yet.
     Connecting,
     /// It stands.
     Connected {
         /// Whether the server had the session already.
         resumed: bool,
+    },
+    /// There is none, and the next attempt to make one begins at `retry_at`.
+    Waiting {
+        /// When.
+        retry_at: Instant,
+        /// Why there is none.
+        cause: ConnectionError,
     },
     /// It has ended, and no other follows.
     Closed {
@@ -33,6 +41,9 @@ impl From<&Status> for State {
         match status {
             Status::Connecting => Self::Connecting,
             Status::Connected { session_present } => Self::Connected { resumed: *session_present },
+            Status::Waiting { until, cause } => {
+                Self::Waiting { retry_at: until.into_std(), cause: cause.clone() }
+            }
             Status::Closed(cause) => Self::Closed { cause: cause.clone() },
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::{Server, id, qos1, terms};
 use mqtt_client_async::{
     Client, ConnectError, ConnectReason, EnqueueError, OnFull, OnFullQos0, PropertyBuf,
-    PubAckReason, PublishError, QoS, ServerLimit, State, SubAckReason, SubscribeError,
+    PubAckReason, PublishError, QoS, Reconnect, ServerLimit, State, SubAckReason, SubscribeError,
 };
 use mqtt_codec::{
     ConnAck, PacketType, Properties, PubComp, PubRec, PubRelReason, PublishQos, decode,
@@ -424,9 +424,10 @@ async fn manual_acknowledgements_leave_in_the_order_of_arrival() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_connection_reaches_everybody() {
+async fn the_end_of_the_client_reaches_everybody() {
     let server = Server::start().await;
-    let (client, mut peer) = server.open().await;
+    let once = server.client().reconnect(Reconnect::Never);
+    let (client, mut peer) = server.connected(once, &PropertyBuf::new()).await;
     let (subscription, ()) = tokio::join!(client.subscribe("a").into_future(), peer.grant(GRANTED));
     let mut subscription = subscription.unwrap();
     let mut states = client.state();
@@ -455,7 +456,8 @@ async fn the_end_of_the_connection_reaches_everybody() {
 #[tokio::test]
 async fn a_server_that_breaks_the_protocol_is_told_so() {
     let server = Server::start().await;
-    let (client, mut peer) = server.open().await;
+    let once = server.client().reconnect(Reconnect::Never);
+    let (client, mut peer) = server.connected(once, &PropertyBuf::new()).await;
     peer.stream.write_all(&[0, 0]).await.unwrap();
     assert_eq!(peer.packet().await.unwrap(), [0xE0, 1, 0x81]);
     assert!(peer.packet().await.is_none(), "and the connection is closed");

@@ -12,7 +12,9 @@ use crate::client::Client;
 use crate::error::CallError;
 use crate::inside::may_wait;
 use crate::wait::block_on;
-use crate::{ConnectError, SessionPolicy, Will};
+use crate::{
+    Attempt, Backoff, ConnectError, Credentials, Offline, Reconnect, Republish, SessionPolicy, Will,
+};
 
 /// The options of a connection; made by [`Client::builder`].
 #[must_use = "nothing is connected unless `connect` is called"]
@@ -120,10 +122,71 @@ impl ClientBuilder {
         Self(self.0.max_outgoing_bytes(maximum))
     }
 
-    /// How long each of the two steps of connecting may take: the transport, and the server's
-    /// answer; 10 seconds by default.
+    /// How long each of the two steps of connecting may take: the transport, with the credentials
+    /// of [`credentials_fn`](Self::credentials_fn), and the server's answer; 10 seconds by default.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         Self(self.0.connect_timeout(timeout))
+    }
+
+    /// Gets the credentials for each attempt to connect anew, instead of those in the options: a
+    /// token that expires, say. It may wait, on a thread of its own, and it may fail, and then the
+    /// attempt has failed. A server that refuses such an attempt does not end the client, since the
+    /// next one may have better credentials.
+    pub fn credentials_fn<F, E>(self, credentials: F) -> Self
+    where
+        F: Fn(Attempt) -> Result<Credentials, E> + Send + Sync + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let credentials = Arc::new(credentials);
+        Self(self.0.credentials_fn(move |attempt| {
+            let credentials = Arc::clone(&credentials);
+            async move {
+                let get = move || credentials(attempt).map_err(Into::into);
+                tokio::task::spawn_blocking(get).await.map_err(io::Error::other)?
+            }
+        }))
+    }
+
+    /// Whether another connection is made when one has ended; always by default. It is not after
+    /// an end that would come again, as `ClientCloseCause::is_retryable` tells.
+    pub fn reconnect(self, reconnect: Reconnect) -> Self {
+        Self(self.0.reconnect(reconnect))
+    }
+
+    /// How long to wait before another connection is made; from 1 to 60 seconds with full jitter
+    /// by default.
+    pub fn backoff(self, backoff: Backoff) -> Self {
+        Self(self.0.backoff(backoff))
+    }
+
+    /// Makes the first attempt follow the back-off too: connecting then returns when the first
+    /// connection stands, however long that takes. By default it fails with the first attempt.
+    pub fn keep_trying(self) -> Self {
+        Self(self.0.keep_trying())
+    }
+
+    /// Connects again even when another client with the same identifier has taken the session
+    /// over. Two that do so take it from each other for ever.
+    pub fn reconnect_when_taken_over(self) -> Self {
+        Self(self.0.reconnect_when_taken_over())
+    }
+
+    /// How many times in a row a server may send the client to another one; 3 by default, 0 to
+    /// follow none.
+    pub fn max_redirects(self, maximum: u8) -> Self {
+        Self(self.0.max_redirects(maximum))
+    }
+
+    /// What becomes of messages that are published while there is no connection: by default 1,000
+    /// wait, and then publishing waits too.
+    pub fn offline(self, offline: Offline) -> Self {
+        Self(self.0.offline(offline))
+    }
+
+    /// What is published again when the server has lost the session in which it was sent; QoS 1
+    /// messages by default.
+    pub fn republish(self, republish: Republish) -> Self {
+        Self(self.0.republish(republish))
     }
 
     /// Connects, and returns when the server has accepted the connection.

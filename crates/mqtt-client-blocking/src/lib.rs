@@ -57,11 +57,12 @@ mod subscribe;
 mod wait;
 
 pub use mqtt_client_async::{
-    Acknowledgement, AddressError, ClientCloseCause, Closed, ConfigError, ConnectError,
-    ConnectReason, ConnectionError, DisconnectReason, EncodeError, IntoFilters, Message,
-    Negotiated, OnFull, OnFullQos0, Payload, Properties, PropertyBuf, PubAckReason, PublishError,
-    Published, QoS, RetainHandling, ServerLimit, SessionPolicy, State, SubAckReason,
-    SubscribeError, TopicError, Violation, Will,
+    Acknowledgement, AddressError, Attempt, Backoff, ClientCloseCause, Closed, ConfigError,
+    ConnectError, ConnectReason, ConnectionError, Credentials, DialFault, DisconnectReason,
+    EncodeError, IntoFilters, Jitter, Message, Negotiated, Offline, OnFull, OnFullQos0, Overflow,
+    Payload, Properties, PropertyBuf, PubAckReason, PublishError, Published, QoS, Reconnect,
+    Republish, RetainHandling, ServerLimit, ServerReference, SessionPolicy, State, SubAckReason,
+    SubscribeError, Target, TopicError, UnsentMessage, Violation, Will,
 };
 
 pub use self::builder::ClientBuilder;

@@ -34,6 +34,12 @@ impl<'a> Publish<'a> {
         Self(self.0.expiry(expiry))
     }
 
+    /// Does not let it wait for another connection: without one it fails at once, and if it could
+    /// not be sent before the connection ended it is dropped.
+    pub fn only_online(self) -> Self {
+        Self(self.0.only_online())
+    }
+
     /// What the payload contains, as a MIME type for example.
     pub fn content_type(self, content_type: &str) -> Self {
         Self(self.0.content_type(content_type))

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use common::{GRANTED, MOMENT, PATIENCE, Server, clog, id, qos1, subscribed, terms, together};
 use mqtt_client_blocking::{
-    CallError, Client, ConnectError, ConnectReason, EnqueueError, PropertyBuf, PubAckReason,
-    PublishError, QoS, SessionPolicy, State, SubAckReason, SubscribeError,
+    Backoff, CallError, Client, ConnectError, ConnectReason, Credentials, EnqueueError,
+    PropertyBuf, PubAckReason, PublishError, QoS, SessionPolicy, State, SubAckReason,
+    SubscribeError,
 };
 use mqtt_codec::{ConnAck, PacketType, Properties, PubComp, PubRec, PubRelReason, PublishQos};
 
@@ -198,7 +199,7 @@ fn receiving_with_and_without_waiting() {
 #[test]
 fn what_had_come_is_received_before_the_end_of_the_connection() {
     let server = Server::start();
-    let (client, mut peer) = server.open();
+    let (client, mut peer) = server.open_once();
     let messages = subscribed(&client, &mut peer, "a");
     peer.deliver("a", b"last", PublishQos::AtMostOnce);
     drop(peer);
@@ -226,7 +227,7 @@ fn going_through_the_messages_ends_with_the_connection_and_tells_a_failure() {
     client.close().wait().unwrap();
     assert!(iter.next().is_none());
 
-    let (client, mut peer) = server.open();
+    let (client, mut peer) = server.open_once();
     let messages = subscribed(&client, &mut peer, "a");
     peer.stream.shutdown(Shutdown::Both).unwrap();
     let outcomes: Vec<_> = (&messages).into_iter().collect();
@@ -423,4 +424,22 @@ fn the_terms_of_the_connection_are_known() {
     let error = client.publish("a", "").qos(QoS::ExactlyOnce).send().unwrap_err();
     assert!(matches!(error, CallError::Failed(PublishError::NotAllowed(_))), "{error:?}");
     assert!(format!("{client:?}").contains("Connected"), "{client:?}");
+}
+
+#[test]
+fn a_connection_that_is_lost_is_made_again_with_fresh_credentials() {
+    let server = Server::start();
+    let options = server
+        .client()
+        .backoff(Backoff::exponential(Duration::ZERO..=Duration::ZERO))
+        .credentials_fn(|attempt| {
+            Ok::<_, std::convert::Infallible>(Credentials::token(format!("{}", attempt.number)))
+        });
+    let (client, mut peer) = server.connected(options, &PropertyBuf::new());
+    let messages = subscribed(&client, &mut peer, "a");
+    drop(peer);
+    let mut peer = server.welcome(&PropertyBuf::new());
+    peer.grant(GRANTED);
+    peer.deliver("a", b"again", PublishQos::AtMostOnce);
+    assert_eq!(messages.recv_timeout(PATIENCE).unwrap().payload(), b"again");
 }

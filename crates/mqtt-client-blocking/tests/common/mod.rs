@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use mqtt_client_blocking::{Client, ClientBuilder, QoS, Subscription};
+use mqtt_client_blocking::{Client, ClientBuilder, QoS, Reconnect, Subscription};
 use mqtt_codec::{
     ConnAck, ConnectReason, Decoded, Limits, Packet, PacketId, PacketType, Properties, PropertyBuf,
     PubAck, PubAckReason, Publish, PublishQos, SubAck, SubAckReason, TopicName, decode,
@@ -69,6 +69,11 @@ impl Server {
     /// A client connected without any terms.
     pub(crate) fn open(&self) -> (Client, Peer) {
         self.connected(self.client(), &PropertyBuf::new())
+    }
+
+    /// A client that ends with its first connection.
+    pub(crate) fn open_once(&self) -> (Client, Peer) {
+        self.connected(self.client().reconnect(Reconnect::Never), &PropertyBuf::new())
     }
 }
 

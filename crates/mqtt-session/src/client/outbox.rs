@@ -25,8 +25,9 @@ pub struct PublishId {
 }
 
 impl PublishId {
-    /// An index for a side table: below the configured number of outgoing messages, and used again
-    /// once this message has ended.
+    /// An index for a side table: below the configured number of messages that are held, and used
+    /// again once this message has ended. A message that is published may get the place of one that
+    /// ended with the same call: the events come first.
     #[must_use]
     pub const fn slot(self) -> usize {
         self.slot as usize

@@ -58,7 +58,6 @@ impl DialFault {
 
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum Outage {
     /// None could be opened.
     #[error(transparent)]
