@@ -7,7 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use mqtt_broker_lite::{Config, Server};
-use mqtt_client_blocking::{CallError, Client, PubAckReason, QoS, SessionPolicy, State, Will};
+use mqtt_client_blocking::{
+    CallError, Client, PubAckReason, QoS, Reconnect, SessionPolicy, State, Will,
+};
 
 const LEVELS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
@@ -158,7 +160,8 @@ fn a_client_that_is_dropped_says_goodbye_and_one_that_asks_for_it_leaves_its_wil
 #[test]
 fn a_broker_that_stops_ends_what_waits() {
     let broker = Broker::start();
-    let client = broker.client();
+    let builder = Client::builder(&broker.url()).reconnect(Reconnect::Never);
+    let client = builder.connect().unwrap();
     let messages = client.subscribe("a").wait().unwrap();
     thread::scope(|scope| {
         let reader = scope.spawn(|| messages.recv());
