@@ -10,6 +10,7 @@
 )]
 
 pub mod broker;
+pub mod proxy;
 pub mod report;
 
 mod connection;

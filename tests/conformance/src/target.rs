@@ -149,6 +149,12 @@ impl Target {
         Self { address, ..self.clone() }
     }
 
+    /// The same broker for another run, whose names are its own.
+    #[must_use]
+    pub fn renamed(&self, run: &str) -> Self {
+        Self { run: run.to_owned(), ..self.clone() }
+    }
+
     /// The same broker, for tests that wait no longer than this for an answer.
     #[must_use]
     pub fn impatient(&self, patience: Duration) -> Self {
