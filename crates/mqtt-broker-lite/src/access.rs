@@ -73,7 +73,10 @@ impl Chain {
             authenticators: config.authenticators.clone(),
             authorizers: config.authorizers.clone(),
             allow_anonymous: config.allow_anonymous,
-            certificates: false,
+            certificates: config
+                .listeners
+                .iter()
+                .any(|listener| listener.identity_from_certificate),
         })
     }
 
@@ -93,7 +96,11 @@ impl Chain {
 
     /// Whether some questions are answered on other threads.
     fn checks_elsewhere(&self) -> bool {
-        self.authenticates() || !self.authorizers.is_empty()
+        #[cfg(feature = "files")]
+        if self.passwords.is_some() {
+            return true;
+        }
+        !(self.authenticators.is_empty() && self.authorizers.is_empty())
     }
 
     /// What is said of a client about which nobody had anything to say.

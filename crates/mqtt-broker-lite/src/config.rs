@@ -12,47 +12,73 @@ use mqtt_session::{BrokerConfig, Decisions};
 
 use crate::access::{Authenticator, Authorizer, Chain, DynAuthenticator, DynAuthorizer};
 use crate::error::BindError;
-use crate::listen::{DEFAULT_PORT, Listen, ListenError};
+use crate::listen::{DEFAULT_PORT, Listen, ListenError, Network};
+use crate::transport::Route;
 
 /// A place to listen on, and how. Made from a [`Listen`], or parsed from its URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// ```
+/// use mqtt_broker_lite::{Config, Listener};
+///
+/// let mut listener: Listener = "mqtts://0.0.0.0:8883".parse()?;
+/// listener.certificate = Some("broker.pem".into());
+/// listener.key = Some("broker.key".into());
+/// let mut config = Config::default();
+/// config.listeners.push(listener);
+/// # Ok::<(), mqtt_broker_lite::ListenError>(())
+/// ```
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Listener {
     /// Where.
     pub url: Listen,
-}
-
-impl Listener {
-    /// The addresses that the host has, each of which this listener may have. `is_guarded` says that
-    /// strangers are kept out, or are wanted. Names are resolved, which may take time.
-    pub(crate) fn resolve(&self, is_guarded: bool) -> Result<Vec<SocketAddr>, BindError> {
-        let Listen::Tcp { host, port } = &self.url;
-        let mut addresses: Vec<SocketAddr> = (host.as_str(), *port)
-            .to_socket_addrs()
-            .map_err(|source| BindError::Resolve { listen: self.url.clone(), source })?
-            .collect();
-        addresses.sort_unstable();
-        addresses.dedup();
-        let refused = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
-        match refused {
-            Some(&address) if !is_guarded => {
-                Err(BindError::AnonymousBeyondLoopback { listen: self.url.clone(), address })
-            }
-            _ => Ok(addresses),
-        }
-    }
-}
-
-impl Default for Listener {
-    /// `mqtt://127.0.0.1:1883`.
-    fn default() -> Self {
-        Listen::from(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT))).into()
-    }
+    /// For TLS: the file with the broker's certificate, followed by those that lead to its root,
+    /// in PEM.
+    pub certificate: Option<PathBuf>,
+    /// For TLS: the file with the certificate's private key, in PEM.
+    pub key: Option<PathBuf>,
+    /// For TLS: the file with the roots, in PEM, that certificates of clients lead to. With it,
+    /// clients have to show one.
+    pub client_ca: Option<PathBuf>,
+    /// For TLS: the file with lists of certificates of clients that were revoked, in PEM.
+    pub client_crl: Option<PathBuf>,
+    /// Whether clients without a certificate are let through the handshake although there is a
+    /// `client_ca`. Default: no.
+    pub client_certificate_optional: bool,
+    /// Whether the common name in a client's certificate says who the client is. It takes the
+    /// place of user name and password then. Certificates without a common name, or with one that
+    /// has wildcards or control characters in it, are refused. Default: no.
+    pub identity_from_certificate: bool,
+    /// For TLS: a configuration made elsewhere. It takes the place of all files.
+    #[cfg(feature = "tls")]
+    pub tls_config: Option<Arc<rustls::ServerConfig>>,
+    /// Addresses of balancers. If there are any, every connection has to come from one of them
+    /// and to begin with a header of the PROXY protocol, version 1 or 2, which says who the
+    /// client is. Default: none.
+    pub proxy_protocol: Vec<Network>,
+    /// For WebSocket: the origins of pages whose scripts may connect. Default: none, and requests
+    /// of any origin are taken.
+    pub origins: Vec<String>,
+    /// For Unix sockets: the mode of the socket in the file system. Default: `0o660`.
+    pub mode: u32,
 }
 
 impl From<Listen> for Listener {
     fn from(url: Listen) -> Self {
-        Self { url }
+        Self {
+            url,
+            certificate: None,
+            key: None,
+            client_ca: None,
+            client_crl: None,
+            client_certificate_optional: false,
+            identity_from_certificate: false,
+            #[cfg(feature = "tls")]
+            tls_config: None,
+            proxy_protocol: Vec::new(),
+            origins: Vec::new(),
+            mode: 0o660,
+        }
     }
 }
 
@@ -61,6 +87,84 @@ impl FromStr for Listener {
 
     fn from_str(url: &str) -> Result<Self, ListenError> {
         url.parse().map(|url: Listen| url.into())
+    }
+}
+
+impl Listener {
+    /// The addresses that the host has, each of which this listener may have; none for a Unix
+    /// socket. `is_guarded` says that strangers are kept out, or are wanted. Names are resolved,
+    /// which may take time.
+    pub(crate) fn resolve(&self, is_guarded: bool) -> Result<Vec<SocketAddr>, BindError> {
+        let Listen::Host { host, port, .. } = &self.url else { return Ok(Vec::new()) };
+        let mut addresses: Vec<SocketAddr> = (host.as_str(), *port)
+            .to_socket_addrs()
+            .map_err(|source| BindError::Resolve { listen: self.url.clone(), source })?
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        let refused = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
+        match refused {
+            Some(&address) if !is_guarded && !self.demands_certificates() => {
+                Err(BindError::AnonymousBeyondLoopback { listen: self.url.clone(), address })
+            }
+            _ => Ok(addresses),
+        }
+    }
+
+    /// Whether nobody comes in without a certificate.
+    fn demands_certificates(&self) -> bool {
+        self.url.is_tls() && self.client_ca.is_some() && !self.client_certificate_optional
+    }
+
+    /// Checks that the settings belong to the kind of listener and to each other.
+    fn check(&self) -> Result<(), BindError> {
+        let has_ready_config = self.has_ready_config();
+        let has_tls = has_ready_config || self.certificate.is_some() || self.key.is_some();
+        let has_clients = has_ready_config || self.client_ca.is_some();
+        let needs_clients = self.client_crl.is_some()
+            || self.client_certificate_optional
+            || self.identity_from_certificate;
+        let rules = [
+            (
+                !self.url.is_tls()
+                    || has_ready_config
+                    || (self.certificate.is_some() && self.key.is_some()),
+                "it needs a certificate and a key",
+            ),
+            (
+                self.url.is_tls() || !(has_tls || has_clients || needs_clients),
+                "only mqtts and wss have certificates",
+            ),
+            (!needs_clients || has_clients, "without client_ca no client shows a certificate"),
+            (
+                self.proxy_protocol.is_empty() || !matches!(self.url, Listen::Unix { .. }),
+                "no balancer speaks to a Unix socket",
+            ),
+            (self.origins.is_empty() || self.url.is_websocket(), "only ws and wss have origins"),
+        ];
+        match rules.into_iter().find(|(holds, _)| !holds) {
+            None => Ok(()),
+            Some((_, reason)) => {
+                Err(BindError::Listener { listen: self.url.clone(), reason: reason.to_owned() })
+            }
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    const fn has_ready_config(&self) -> bool {
+        self.tls_config.is_some()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    const fn has_ready_config(&self) -> bool {
+        false
+    }
+}
+
+impl Default for Listener {
+    /// `mqtt://127.0.0.1:1883`.
+    fn default() -> Self {
+        Listen::from(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT))).into()
     }
 }
 
@@ -101,6 +205,12 @@ pub struct Config {
     /// The access control list, in mosquitto's format: what clients may publish and read. What
     /// no line allows is denied, so that an empty list denies everything. Default: none.
     pub acl_file: Option<PathBuf>,
+    /// Threads of the runtime on which TLS, WebSocket and the PROXY protocol are spoken. It is
+    /// made only if a listener needs it. Default: 2.
+    pub transport_threads: NonZeroU16,
+    /// Connections whose handshakes of TLS, WebSocket and the PROXY protocol are under way. One
+    /// more is closed at once. Default: 1,024.
+    pub handshakes: NonZeroU16,
     /// Threads of the runtime on which hooks run. It is made only if there is something to run.
     /// Default: 2.
     pub hook_threads: NonZeroU16,
@@ -134,7 +244,11 @@ impl Config {
     /// [`BindError`] names the first thing that is wrong.
     pub fn check(&self) -> Result<(), BindError> {
         let chain = Chain::load(self)?;
-        self.check_with(&chain)
+        self.check_with(&chain)?;
+        for listener in &self.listeners {
+            Route::new(listener, self)?;
+        }
+        Ok(())
     }
 
     /// Checks everything but the files, which `chain` was made from.
@@ -149,6 +263,7 @@ impl Config {
             return Err(BindError::Decisions);
         }
         for listener in &self.listeners {
+            listener.check()?;
             listener.resolve(self.allow_anonymous || chain.authenticates())?;
         }
         Ok(())
@@ -173,6 +288,8 @@ impl Config {
             password_threads: TWO,
             password_checks: MOST_CHECKS,
             acl_file: None,
+            transport_threads: TWO,
+            handshakes: MOST_HANDSHAKES,
             hook_threads: TWO,
             authenticators: Vec::new(),
             authorizers: Vec::new(),
@@ -185,6 +302,7 @@ impl Config {
 
 /// Both of the small numbers of threads.
 const TWO: NonZeroU16 = NonZeroU16::MIN.saturating_add(1);
+const MOST_HANDSHAKES: NonZeroU16 = NonZeroU16::MIN.saturating_add(1023);
 const MOST_CHECKS: NonZeroU16 = NonZeroU16::MIN.saturating_add(255);
 
 impl fmt::Debug for Config {
@@ -197,6 +315,8 @@ impl fmt::Debug for Config {
         all.field("acl_file", &self.acl_file)
             .field("password_threads", &self.password_threads)
             .field("password_checks", &self.password_checks)
+            .field("transport_threads", &self.transport_threads)
+            .field("handshakes", &self.handshakes)
             .field("hook_threads", &self.hook_threads)
             .field("authenticators", &self.authenticators.len())
             .field("authorizers", &self.authorizers.len())

@@ -12,7 +12,10 @@ mod answers;
 mod connection;
 mod linger;
 mod listeners;
+mod open;
 mod output;
+#[cfg(unix)]
+mod unix;
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -21,17 +24,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use mio::{Events, Interest, Poll, Token};
-use mqtt_session::{Broker, BrokerEvent, CloseCause, ConnectionId, PeerInfo, Time, TransmitBuf};
+use mio::net::TcpStream;
+use mio::{Events, Poll, Token};
+use mqtt_session::{Broker, BrokerEvent, CloseCause, ConnectionId, Time, TransmitBuf};
 
 use crate::access::{Access, Chain};
 use crate::config::Config;
 use crate::error::{BindError, ServerError};
 use crate::inbox::{Command, Inbox};
 use crate::listen::Address;
-use connection::{Connection, Connections, Marks};
+use crate::transport::Transports;
+use connection::{Connection, Connections, Marks, Pipes};
 use linger::Lingering;
-use listeners::{Accepted, Listeners};
+use listeners::Listeners;
 use output::{Buffers, SHORT_MEANS_BLOCKED, Written, write};
 
 /// Bytes that one read takes at most, which is also what one connection may bring in one turn.
@@ -71,6 +76,8 @@ pub(crate) struct Driver {
     access: Access,
     listeners: Listeners,
     connections: Connections,
+    pipes: Pipes,
+    transports: Transports,
     /// Connections that may have something to read.
     readable: VecDeque<ConnectionId>,
     /// Connections whose peer has sent its last byte in this turn.
@@ -101,6 +108,7 @@ impl Driver {
         broker.decisions.publish = chain.authorizes();
         broker.decisions.subscribe = chain.authorizes();
         broker.decisions.read = chain.authorizes();
+        let transports = Transports::new(&config, &inbox, listeners.need_tasks())?;
         let access = Access::new(chain, &config, &inbox)?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| BindError::Entropy(error.into()))?;
@@ -113,6 +121,8 @@ impl Driver {
             access,
             listeners,
             connections: Connections::default(),
+            pipes: Pipes::default(),
+            transports,
             readable: VecDeque::new(),
             ended: Vec::new(),
             unwritten: false,
@@ -154,7 +164,9 @@ impl Driver {
             }
             self.turn();
             if let Some(deadline) = self.stopping {
-                let done = self.connections.len() == 0 && self.lingering.is_empty();
+                let done = self.connections.len() == 0
+                    && self.lingering.is_empty()
+                    && self.transports.is_idle();
                 if done || self.now >= deadline {
                     tracing::info!(cut_off = self.connections.len(), "broker stopped");
                     return Ok(());
@@ -221,10 +233,21 @@ impl Driver {
                 self.stopping = Some(self.now + self.shutdown_timeout);
                 self.linger_timeout = self.linger_timeout.min(SHUTDOWN_LINGER);
                 self.listeners.close();
+                self.transports.stop();
                 self.broker.shutdown(self.now);
             }
             Command::Stop => {}
             Command::Answer(answer) => self.answer(answer),
+            Command::OpenSocket(stream, peer, counted) => {
+                self.transports.handshake_over(counted);
+                self.open_socket(TcpStream::from_std(stream), peer);
+            }
+            Command::OpenPipe(pipe, peer, counted) => {
+                self.transports.handshake_over(counted);
+                self.open_pipe(pipe, peer);
+            }
+            Command::Look(id) => self.look(id),
+            Command::TaskOver(handshake) => self.transports.task_over(handshake),
             Command::RightsChanged(client_id) => {
                 self.broker.rights_changed(self.now, client_id.as_deref());
             }
@@ -244,40 +267,6 @@ impl Driver {
                 self.broker.handle_eof(id, self.now);
             }
             self.settle();
-        }
-    }
-
-    fn accept(&mut self) {
-        let mut accepted = Vec::new();
-        self.listeners.accept(self.now, |connection| accepted.push(connection));
-        for connection in accepted {
-            self.open(connection);
-        }
-    }
-
-    fn open(&mut self, accepted: Accepted) {
-        let Accepted { mut stream, peer, listener } = accepted;
-        let info = PeerInfo { address: Some(peer), listener, identity: None };
-        let id = match self.broker.open(self.now, info) {
-            Ok(id) => id,
-            Err(refused) => {
-                tracing::debug!(%peer, %refused, "connection refused");
-                return;
-            }
-        };
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let ready = stream
-            .set_nodelay(true)
-            .and_then(|()| self.poll.registry().register(&mut stream, Token(id.slot()), interest));
-        match ready {
-            Ok(()) => {
-                tracing::debug!(connection = id.slot(), %peer, "connection accepted");
-                self.connections.insert(Connection::new(id, stream));
-            }
-            Err(error) => {
-                tracing::debug!(%peer, %error, "connection lost while it was accepted");
-                self.broker.handle_eof(id, self.now);
-            }
         }
     }
 
@@ -305,7 +294,8 @@ impl Driver {
         if !self.broker.accepts_input(id) {
             return 0;
         }
-        match connection.stream.read(&mut self.read_buffer) {
+        let mut stream = self.pipes.stream(connection);
+        match stream.read(&mut self.read_buffer) {
             Ok(count) if count > 0 => {
                 let drained = count < self.read_buffer.len()
                     && SHORT_MEANS_BLOCKED
@@ -388,11 +378,12 @@ impl Driver {
                 }
             }
             BrokerEvent::Connected { id, client_id, session_present } => {
+                if let Some(pipe) = self.pipes.find(id) {
+                    pipe.accept();
+                }
                 if tracing::enabled!(tracing::Level::INFO) {
-                    let peer = self.connections.find(id).map(|c| c.stream.peer_addr());
                     tracing::info!(
                         connection = id.slot(),
-                        peer = peer.and_then(Result::ok).map(tracing::field::display),
                         // The debug form escapes what a client may have put into its name.
                         ?client_id,
                         session_present,
@@ -415,7 +406,13 @@ impl Driver {
 
     /// Closes a socket that the broker has no more use for.
     fn close(&mut self, connection: Connection, cause: CloseCause) {
-        let Connection { stream, marks, held, .. } = connection;
+        let Connection { id, socket, marks, held, .. } = connection;
+        let Some(stream) = socket else {
+            if let Some(pipe) = self.pipes.remove(id) {
+                pipe.finish(held, self.linger_timeout);
+            }
+            return;
+        };
         let ended = marks.has(Marks::ENDED);
         // A peer that was told nothing, or has said goodbye, misses nothing.
         let may_miss_something =
@@ -463,7 +460,7 @@ impl Driver {
             return length;
         }
         connection.marks.set(Marks::WROTE);
-        match write(&connection.stream, out) {
+        match write(&mut self.pipes.stream(connection), out) {
             Written::All => {}
             Written::Blocked => connection.held = Some(self.buffers.keep()),
             Written::Failed(error) => {
@@ -479,7 +476,7 @@ impl Driver {
     fn write_held(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.find(id) else { return };
         let Some(mut held) = connection.held.take() else { return };
-        match write(&connection.stream, &mut held) {
+        match write(&mut self.pipes.stream(connection), &mut held) {
             Written::Blocked => {
                 fill(&mut self.broker, id, self.now, &mut held);
                 connection.held = Some(held);

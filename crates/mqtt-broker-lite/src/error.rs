@@ -44,6 +44,22 @@ pub enum BindError {
         /// The address of it that is not a loopback address.
         address: SocketAddr,
     },
+    /// The settings of a listener do not fit together, or its certificate and key do not.
+    #[error("{listen}: {reason}")]
+    Listener {
+        /// The listener as configured.
+        listen: Listen,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The library was built without what a listener needs.
+    #[error("{listen} needs the feature `{feature}`, which this build does not have")]
+    Feature {
+        /// The listener as configured.
+        listen: Listen,
+        /// The feature of the crate.
+        feature: &'static str,
+    },
     /// The configuration asks for decisions ([`Decisions`](crate::Decisions)), but has nobody who
     /// takes them. Leave them as they are: registering hooks, or naming files, asks for them.
     #[error("decisions about clients are asked for, but there is nobody to ask")]

@@ -38,6 +38,13 @@ pub enum FileError {
 }
 
 impl FileError {
+    /// Something that is wrong with a file as a whole.
+    #[cfg(feature = "tls")]
+    pub(crate) fn whole(path: &Path, reason: &str) -> Self {
+        let problems = vec![Problem { line: 1, reason: reason.to_owned() }];
+        Self::Content { path: Some(path.to_owned()), problems }
+    }
+
     /// Reads `path` and gives its text to `parse`.
     pub(crate) fn parsed<T>(
         path: &Path,

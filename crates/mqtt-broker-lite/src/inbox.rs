@@ -2,11 +2,14 @@
 
 use std::io;
 use std::mem;
-use std::sync::{Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mio::{Registry, Token, Waker};
+use mqtt_session::{ConnectionId, PeerInfo};
 
 use crate::access::Answer;
+use crate::transport::{Handshake, Pipe};
 
 /// What a handle asks of the broker's thread.
 #[derive(Debug)]
@@ -15,6 +18,14 @@ pub(crate) enum Command {
     Stop,
     /// A decision was taken.
     Answer(Answer),
+    /// A socket is ready for the loop: its header was read. What counted its handshake follows.
+    OpenSocket(std::net::TcpStream, PeerInfo, Option<IpAddr>),
+    /// A connection is ready for the loop, through a pipe. What counted its handshake follows.
+    OpenPipe(Arc<Pipe>, PeerInfo, Option<IpAddr>),
+    /// The pipe of this connection has something, or takes something.
+    Look(ConnectionId),
+    /// A task has ended.
+    TaskOver(Handshake),
     /// What clients may do has changed, for one client identifier or for all.
     RightsChanged(Option<Box<str>>),
 }

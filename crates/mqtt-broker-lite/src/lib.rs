@@ -24,12 +24,16 @@
 //! The protocol lives in [`mqtt_session::Broker`], which knows neither sockets nor clocks. This
 //! crate moves the bytes: one thread owns the broker and a loop over all sockets, reads what
 //! comes, and writes what the broker has, with one call for all packets that wait for a
-//! connection. It listens on TCP.
+//! connection. Bare sockets, TCP and Unix, are the loop's own; TLS and WebSocket connections are
+//! tasks on a small runtime of the server's, which exchange plain bytes with the loop.
 //!
 //! # Features
 //!
 //! - `cli` (default): the binary. A library on this crate needs none of it:
 //!   `default-features = false`.
+//! - `tls` (default): `mqtts` and `wss`, with rustls and ring.
+//! - `aws-lc-rs`: the same with the cryptography of aws-lc-rs in the place of ring.
+//! - `websocket` (default): `ws` and `wss`.
 //! - `files` (part of `cli`): what operators write: a configuration as a TOML file
 //!   ([`Config::from_file`], [`Config::commented`]), password files and access control lists.
 
@@ -43,6 +47,7 @@ mod listen;
 mod server;
 #[cfg(feature = "files")]
 mod settings;
+mod transport;
 
 pub use mqtt_session::{
     AuthenticateAnswer, AuthenticateRequest, BrokerConfig, BrokerLimits, ConnectGrant,
@@ -56,5 +61,7 @@ pub use access::{Authenticator, Authorizer, ConnectVerdict, Permission};
 pub use config::{Config, Listener};
 pub use error::{BindError, ServerError};
 pub use files::{FileError, Problem};
-pub use listen::{Address, DEFAULT_PORT, Listen, ListenError};
+pub use listen::{Address, DEFAULT_PORT, Listen, ListenError, Network, NetworkError, Transport};
+#[cfg(feature = "tls")]
+pub use rustls;
 pub use server::Server;

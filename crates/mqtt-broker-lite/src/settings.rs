@@ -10,12 +10,15 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use mqtt_codec::QoS;
+
+use crate::listen::Listen;
 
 /// One setting of a `T`: of the whole configuration, or of one listener.
 #[derive(Debug)]
@@ -59,6 +62,10 @@ enum Form {
     Seconds(u64, u64),
     /// A text; what it may say is in its own words.
     Text(&'static str),
+    /// A mode of a file: a text such as `"0660"`, which is a number in between.
+    Mode,
+    /// A list of texts; what each may say is in these words.
+    Texts(&'static str),
     /// A path. One that is relative starts at the folder of the configuration file.
     Path,
 }
@@ -72,6 +79,7 @@ enum Value {
     Number(u64),
     Duration(Duration),
     Text(String),
+    Texts(Vec<String>),
     Path(PathBuf),
 }
 
@@ -169,6 +177,34 @@ impl Place for Option<PathBuf> {
     }
 }
 
+impl Place for Listen {
+    fn read(&self) -> Value {
+        Value::Text(self.to_string())
+    }
+
+    fn write(&mut self, value: Value) -> Result<(), String> {
+        let Value::Text(text) = value else { return misfit(&value) };
+        *self = text.parse().map_err(|error| format!("{text:?}: {error}"))?;
+        Ok(())
+    }
+}
+
+impl<T: FromStr<Err: Display> + Display> Place for Vec<T> {
+    fn read(&self) -> Value {
+        Value::Texts(self.iter().map(T::to_string).collect())
+    }
+
+    fn write(&mut self, value: Value) -> Result<(), String> {
+        let Value::Texts(texts) = value else { return misfit(&value) };
+        let parsed = texts
+            .iter()
+            .map(|text| text.parse().map_err(|error| format!("{text:?}: {error}")))
+            .collect::<Result<_, String>>();
+        *self = parsed?;
+        Ok(())
+    }
+}
+
 impl Place for Option<NonZeroU16> {
     fn read(&self) -> Value {
         self.map_or(Value::Unset, |number| number.read())
@@ -204,7 +240,7 @@ fn time_within(f: &mut fmt::Formatter<'_>, least: Duration, most: Duration) -> f
     write!(f, ", at most `\"{}\"`", humantime::format_duration(most))
 }
 
-impl fmt::Display for Form {
+impl Display for Form {
     /// What a setting takes, for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -225,6 +261,8 @@ impl fmt::Display for Form {
                 time_within(f, Duration::from_secs(least), Duration::from_secs(most))
             }
             Self::Text(what) => f.write_str(what),
+            Self::Mode => f.write_str("an octal number in quotes, such as `\"0660\"`"),
+            Self::Texts(what) => write!(f, "a list of texts, each {what}"),
             Self::Path => f.write_str(
                 "a path; one that is relative starts at the folder of the configuration file",
             ),
@@ -257,6 +295,16 @@ impl Form {
                 Value::Number(time.as_secs())
             }
             (Self::Text(_), DeValue::String(text)) => Value::Text(text.clone().into_owned()),
+            (Self::Mode, DeValue::String(text)) => match u32::from_str_radix(text, 8) {
+                Ok(mode @ ..=0o777) => Value::Number(mode.into()),
+                _ => return Err(format!("{text:?} is no mode: expected {self}")),
+            },
+            (Self::Texts(_), DeValue::Array(array)) => {
+                let texts = array.iter().map(|each| each.get_ref().as_str().map(str::to_owned));
+                Value::Texts(texts.collect::<Option<_>>().ok_or_else(|| {
+                    format!("expected {self}; this list has something else in it")
+                })?)
+            }
             (Self::Path, DeValue::String(text)) if text.is_empty() => {
                 return Err("a path is not empty".to_owned());
             }
@@ -319,11 +367,16 @@ impl Form {
             (Self::Seconds(..), Value::Number(seconds)) => {
                 quoted(&humantime::format_duration(Duration::from_secs(*seconds)).to_string())
             }
+            (Self::Mode, Value::Number(mode)) => format!("\"{mode:04o}\""),
             (_, Value::Number(number)) => grouped(*number),
             (_, Value::Duration(duration)) => {
                 format!("\"{}\"", humantime::format_duration(*duration))
             }
             (_, Value::Text(text)) => quoted(text),
+            (_, Value::Texts(texts)) => {
+                let texts: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
+                format!("[{}]", texts.join(", "))
+            }
             (_, Value::Path(path)) => quoted(&path.to_string_lossy()),
         }
     }

@@ -1,7 +1,13 @@
 //! What the driver knows of each connection, and the table that finds it.
 
+use std::collections::HashMap;
+use std::io::{self, IoSlice, Read, Write};
+use std::sync::Arc;
+
 use mio::net::TcpStream;
 use mqtt_session::{ConnectionId, TransmitBuf};
+
+use crate::transport::Pipe;
 
 /// A connection of the broker and its socket.
 ///
@@ -10,15 +16,83 @@ use mqtt_session::{ConnectionId, TransmitBuf};
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
-    pub(super) stream: TcpStream,
+    /// The socket, TCP or Unix: once connected, both are served alike. `None` for a connection
+    /// whose pipe stands in [`Pipes`].
+    pub(super) socket: Option<TcpStream>,
     pub(super) marks: Marks,
     /// What the socket would not take yet.
     pub(super) held: Option<Box<TransmitBuf>>,
 }
 
 impl Connection {
-    pub(super) const fn new(id: ConnectionId, stream: TcpStream) -> Self {
-        Self { id, stream, marks: Marks(0), held: None }
+    pub(super) const fn new(id: ConnectionId, socket: Option<TcpStream>) -> Self {
+        Self { id, socket, marks: Marks(0), held: None }
+    }
+}
+
+/// The pipes of connections that have no socket, by slot.
+#[derive(Debug, Default)]
+pub(super) struct Pipes(HashMap<usize, Arc<Pipe>>);
+
+impl Pipes {
+    pub(super) fn insert(&mut self, id: ConnectionId, pipe: Arc<Pipe>) {
+        self.0.insert(id.slot(), pipe);
+    }
+
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Arc<Pipe>> {
+        self.0.remove(&id.slot())
+    }
+
+    /// The pipe of `id`, which has to be open.
+    pub(super) fn find(&self, id: ConnectionId) -> Option<&Pipe> {
+        self.0.get(&id.slot()).map(|pipe| &**pipe)
+    }
+
+    /// Where the bytes of `connection` come from and go to.
+    pub(super) fn stream<'a>(&'a self, connection: &'a Connection) -> Stream<'a> {
+        match &connection.socket {
+            Some(socket) => Stream::Socket(socket),
+            None => Stream::Pipe(self.find(connection.id)),
+        }
+    }
+}
+
+/// Where bytes come from and go to.
+#[derive(Debug)]
+pub(super) enum Stream<'a> {
+    Socket(&'a TcpStream),
+    Pipe(Option<&'a Pipe>),
+}
+
+impl Read for Stream<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket(socket) => socket.read(buffer),
+            Self::Pipe(Some(pipe)) => pipe.read(buffer),
+            Self::Pipe(None) => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+impl Write for Stream<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket(socket) => socket.write(bytes),
+            Self::Pipe(Some(pipe)) => pipe.write(bytes),
+            Self::Pipe(None) => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Socket(socket) => socket.write_vectored(pieces),
+            Self::Pipe(Some(pipe)) => pipe.write_vectored(pieces),
+            Self::Pipe(None) => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

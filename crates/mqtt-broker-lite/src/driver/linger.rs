@@ -164,7 +164,7 @@ impl Lingering {
 impl Socket {
     fn go_on(&mut self, scratch: &mut [u8]) -> Next {
         if let Some(held) = &mut self.held {
-            match write(&self.stream, held) {
+            match write(&mut self.stream, held) {
                 Written::All => self.held = None,
                 Written::Blocked => {}
                 Written::Failed(_) => return Next::Close,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
@@ -11,10 +12,11 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::config::{self, Config};
 use crate::error::BindError;
-use crate::listen::Address;
+use crate::listen::{Address, Listen};
+use crate::transport::Route;
 
 /// Connections that the kernel completes and keeps for us until they are accepted.
-const BACKLOG: i32 = 1024;
+pub(super) const BACKLOG: i32 = 1024;
 /// Silence after which the kernel asks whether a peer is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(300);
 /// Connections that are accepted in one turn, so that a storm of them does not keep the others
@@ -39,17 +41,48 @@ pub(super) struct Listeners {
 
 #[derive(Debug)]
 struct Listener {
-    socket: TcpListener,
-    address: SocketAddr,
+    socket: Listening,
+    address: Address,
+    /// What happens to its connections.
+    route: Arc<Route>,
     /// Connections may be waiting.
     waiting: bool,
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+enum Listening {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(super::unix::Listener),
+}
+
+impl Listening {
+    /// The next connection, and where it comes from, if its transport has addresses.
+    fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+        match self {
+            Self::Tcp(listener) => listener.accept().map(|(stream, peer)| (stream, Some(peer))),
+            #[cfg(unix)]
+            Self::Unix(listener) => listener.accept().map(|stream| (stream, None)),
+        }
+    }
+
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
+            #[cfg(unix)]
+            Self::Unix(listener) => listener.register(registry, token),
+        }
+    }
 }
 
 /// A connection that was accepted.
 #[derive(Debug)]
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
-    pub(super) peer: SocketAddr,
+    /// Where it comes from, if its transport has addresses.
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) route: Arc<Route>,
     /// Which listener it came by, counted from 0 in the order of the addresses.
     pub(super) listener: u16,
 }
@@ -66,11 +99,10 @@ impl Listeners {
     ) -> Result<Self, BindError> {
         let mut listeners = Self::default();
         for listen in &config.listeners {
-            for mut listener in bind_one(listen, is_guarded)? {
+            let route = Arc::new(Route::new(listen, config)?);
+            for mut listener in bind_one(listen, &route, is_guarded)? {
                 let token = Token(last_token - listeners.all.len());
-                registry
-                    .register(&mut listener.socket, token, Interest::READABLE)
-                    .map_err(BindError::Start)?;
+                listener.socket.register(registry, token).map_err(BindError::Start)?;
                 listeners.all.push(listener);
             }
         }
@@ -82,7 +114,7 @@ impl Listeners {
 
     /// The addresses that are listened on.
     pub(super) fn addresses(&self) -> Vec<Address> {
-        self.all.iter().map(|listener| Address::Tcp(listener.address)).collect()
+        self.all.iter().map(|listener| listener.address.clone()).collect()
     }
 
     /// Notes that the listener with this `index` has connections waiting.
@@ -104,8 +136,13 @@ impl Listeners {
                 left -= 1;
                 match listener.socket.accept() {
                     Ok((stream, peer)) => {
-                        let listener = u16::try_from(index).unwrap_or(u16::MAX);
-                        take(Accepted { stream, peer, listener });
+                        let number = u16::try_from(index).unwrap_or(u16::MAX);
+                        take(Accepted {
+                            stream,
+                            peer,
+                            route: Arc::clone(&listener.route),
+                            listener: number,
+                        });
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         listener.waiting = false;
@@ -119,7 +156,7 @@ impl Listeners {
                             self.quiet = Some(now + QUIET);
                             tracing::warn!(
                                 %error,
-                                listener = %Address::Tcp(listener.address),
+                                listener = %listener.address,
                                 rests = self.rests,
                                 "cannot accept connections; trying again every {REST:?}"
                             );
@@ -129,6 +166,11 @@ impl Listeners {
                 }
             }
         }
+    }
+
+    /// Whether some connections are not the loop's own from the beginning.
+    pub(super) fn need_tasks(&self) -> bool {
+        self.all.iter().any(|listener| !listener.route.is_direct())
     }
 
     /// Whether connections may be waiting that could be accepted at once.
@@ -157,29 +199,49 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Binds every address that the host of `listen` has.
-fn bind_one(listener: &config::Listener, is_guarded: bool) -> Result<Vec<Listener>, BindError> {
+fn bind_one(
+    listener: &config::Listener,
+    route: &Arc<Route>,
+    is_guarded: bool,
+) -> Result<Vec<Listener>, BindError> {
+    let failed = |source| BindError::Listen { listen: listener.url.clone(), source };
+    let (transport, path) = match &listener.url {
+        Listen::Host { transport, path, .. } => (*transport, path),
+        #[cfg(unix)]
+        Listen::Unix { path } => {
+            let socket = super::unix::Listener::bind(path, listener.mode).map_err(failed)?;
+            let address = Address::Unix { path: path.clone() };
+            let (socket, route) = (Listening::Unix(socket), Arc::clone(route));
+            return Ok(vec![Listener { socket, address, route, waiting: false }]);
+        }
+        #[cfg(not(unix))]
+        Listen::Unix { .. } => return Err(failed(io::ErrorKind::Unsupported.into())),
+    };
     let addresses = listener.resolve(is_guarded)?;
     let mut bound = Vec::new();
     let mut unavailable = None;
     for address in addresses {
         match bind_address(address) {
-            Ok(listener) => bound.push(listener),
+            Ok((socket, address)) => bound.push(Listener {
+                socket: Listening::Tcp(socket),
+                address: Address::Socket { transport, address, path: path.clone() },
+                route: Arc::clone(route),
+                waiting: false,
+            }),
             // A name may well have an IPv6 address on a machine without IPv6.
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
                 unavailable = Some(error);
             }
-            Err(source) => return Err(BindError::Listen { listen: listener.url.clone(), source }),
+            Err(source) => return Err(failed(source)),
         }
     }
     match unavailable {
-        Some(source) if bound.is_empty() => {
-            Err(BindError::Listen { listen: listener.url.clone(), source })
-        }
+        Some(source) if bound.is_empty() => Err(failed(source)),
         _ => Ok(bound),
     }
 }
 
-fn bind_address(address: SocketAddr) -> io::Result<Listener> {
+fn bind_address(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     // [MQTT-4.2.0-1]: TCP carries every byte, in order, in both directions.
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -198,5 +260,5 @@ fn bind_address(address: SocketAddr) -> io::Result<Listener> {
     socket.listen(BACKLOG)?;
     let socket = TcpListener::from_std(socket.into());
     let address = socket.local_addr()?;
-    Ok(Listener { socket, address, waiting: false })
+    Ok((socket, address))
 }

@@ -5,7 +5,6 @@ use std::mem;
 use std::time::Duration;
 
 use bytes::Buf;
-use mio::net::TcpStream;
 use mqtt_session::{Time, TransmitBuf};
 
 /// Whether a read or write that moved fewer bytes than it could have says that the next one
@@ -44,7 +43,7 @@ pub(super) enum Written {
 }
 
 /// Writes as much of `out` as the socket takes.
-pub(super) fn write(mut stream: &TcpStream, out: &mut TransmitBuf) -> Written {
+pub(super) fn write(stream: &mut impl Write, out: &mut TransmitBuf) -> Written {
     while out.has_remaining() {
         let waiting = out.remaining();
         let first = out.chunk();

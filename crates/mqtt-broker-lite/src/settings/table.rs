@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Form, Place, Setting, Value, misfit};
+use super::{Form, Place, Setting};
 use crate::config::{Config, Listener};
 
 /// No bound above.
@@ -53,24 +53,48 @@ pub(super) const LISTENER: &str = "A place to listen on; may be repeated. A file
      the file has.";
 
 /// The settings of a listener.
-pub(super) const LISTENER_SETTINGS: &[Setting<Listener>] = &[Setting {
-    table: "",
-    key: "url",
-    form: Form::Text("a URL such as `\"mqtt://127.0.0.1:1883\"`"),
-    doc: "Where to listen. Port 0 picks a free one.",
-    read: |listener| Value::Text(listener.url.to_string()),
-    write: |listener, value| {
-        let Value::Text(text) = value else { return misfit(&value) };
-        listener.url = text.parse().map_err(|error| format!("{text:?}: {error}"))?;
-        Ok(())
-    },
-}];
+pub(super) const LISTENER_SETTINGS: &[Setting<Listener>] = settings! { Listener;
+[""] {
+    url: Form::Text("a URL such as `\"mqtt://127.0.0.1:1883\"`"), (l) l.url,
+        "Where to listen: mqtt://HOST:PORT, mqtts://HOST:PORT, ws://HOST:PORT/PATH, \
+         wss://HOST:PORT/PATH or unix:///PATH. Port 0 picks a free one.";
+    certificate: Form::Path, (l) l.certificate,
+        "For mqtts and wss: the broker's certificate, followed by those that lead to its root, \
+         in PEM. Read again at SIGHUP.";
+    key: Form::Path, (l) l.key,
+        "For mqtts and wss: the certificate's private key, in PEM.";
+    client_ca: Form::Path, (l) l.client_ca,
+        "For mqtts and wss: the roots, in PEM, that certificates of clients lead to. With it \
+         clients have to show one.";
+    client_crl: Form::Path, (l) l.client_crl,
+        "For mqtts and wss: lists of certificates of clients that were revoked, in PEM.";
+    client_certificate_optional: Form::Switch, (l) l.client_certificate_optional,
+        "Whether clients without a certificate are let through the handshake although there is \
+         a `client_ca`.";
+    identity_from_certificate: Form::Switch, (l) l.identity_from_certificate,
+        "Whether the common name in a client's certificate says who the client is. It takes the \
+         place of user name and password then. Certificates without a common name, or with one \
+         that has `+`, `#` or control characters in it, are refused.";
+    proxy_protocol: Form::Texts("an address or a network, such as `\"10.0.0.0/8\"`"),
+        (l) l.proxy_protocol,
+        "The balancers in front of this listener. With any, every connection has to come from \
+         one of them and to begin with a header of the PROXY protocol, version 1 or 2.";
+    origins: Form::Texts("an origin, such as `\"https://example.com\"`"), (l) l.origins,
+        "For ws and wss: the origins of pages whose scripts may connect. Without any, requests \
+         of every origin are taken.";
+    mode: Form::Mode, (l) l.mode,
+        "For unix: the mode of the socket in the file system.";
+}
+};
 
 /// The settings of the whole, table by table.
 pub(super) const SETTINGS: &[Setting<Config>] = settings! { Config;
 [""] {
     shutdown_timeout: ANY_TIME, (c) c.shutdown_timeout,
         "How long a shutdown may take: what was not sent to a client by then is lost to it.";
+    transport_threads: Form::Number(1, U16), (c) c.transport_threads,
+        "Threads on which TLS, WebSocket and the PROXY protocol are spoken, if a listener needs \
+         them.";
     linger_timeout: ANY_TIME, (c) c.linger_timeout,
         "How long a socket stays open after its connection has ended, so that a last packet \
          that says why reaches the peer.";
@@ -121,6 +145,10 @@ pub(super) const SETTINGS: &[Setting<Config>] = settings! { Config;
     connections_per_address: Form::Number(1, U32), (c) c.broker.limits.connections_per_address,
         "Open connections from one address that is not a loopback address. One more is closed \
          at once.";
+    handshakes: Form::Number(1, U16), (c) c.handshakes,
+        "Connections whose handshakes of TLS, WebSocket and the PROXY protocol are under way. \
+         One more is closed at once, and so is one of an address that has as many of them as \
+         it may have connections. Each has `connect_timeout` for all its handshakes.";
     sessions: Form::Number(1, U32), (c) c.broker.limits.sessions,
         "Sessions, with and without a connection. Over it: CONNACK 0x97.";
     connect_timeout: SOME_TIME, (c) c.broker.limits.connect_timeout,

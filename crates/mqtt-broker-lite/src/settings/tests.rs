@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Buf;
 use mqtt_session::{Broker, PeerInfo, Time, TransmitBuf};
 
-use super::table::{SETTINGS, TABLES};
+use super::table::{LISTENER_SETTINGS, SETTINGS, TABLES};
 use super::{Form, Value};
 use crate::config::Config;
 
@@ -26,6 +26,11 @@ fn another(form: Form, now: &Value) -> Value {
         }
         (Form::Duration(..), Value::Duration(now)) => Value::Duration(*now * 2),
         (Form::Text(what), _) if what.contains("URL") => Value::Text("mqtt://[::1]:1".to_owned()),
+        (Form::Mode, _) => Value::Number(0o600),
+        (Form::Texts(what), _) if what.contains("network") => {
+            Value::Texts(vec!["10.0.0.0/8".to_owned(), "::1/128".to_owned()])
+        }
+        (Form::Texts(_), _) => Value::Texts(vec!["https://a.example".to_owned()]),
         (Form::Path, _) => Value::Path("/other/place".into()),
         (Form::Text(_), _) => Value::Text("a \"text\" \\ \u{7}".to_owned()),
         (form, now) => panic!("{form:?} {now:?}"),
@@ -42,6 +47,19 @@ fn every_setting_can_be_changed_and_comes_back_from_its_file() {
         assert_eq!((setting.read)(&config), value, "{}", setting.path());
         let read = Config::from_toml(&config.commented(), "")
             .unwrap_or_else(|error| panic!("{}: {error}", setting.path()));
+        assert_eq!(format!("{read:?}"), format!("{config:?}"), "{}", setting.path());
+    }
+}
+
+#[test]
+fn every_setting_of_a_listener_can_be_changed_and_comes_back_from_its_file() {
+    for setting in LISTENER_SETTINGS {
+        let mut config = Config::default();
+        let before = (setting.read)(&config.listeners[0]);
+        let value = another(setting.form, &before);
+        (setting.write)(&mut config.listeners[0], value.clone()).unwrap();
+        assert_eq!((setting.read)(&config.listeners[0]), value, "{}", setting.path());
+        let read = Config::from_toml(&config.commented(), "").unwrap();
         assert_eq!(format!("{read:?}"), format!("{config:?}"), "{}", setting.path());
     }
 }
@@ -90,7 +108,8 @@ fn bounds(form: Form) -> Vec<Value> {
             vec![Value::Number(least), Value::Number(most)]
         }
         Form::Duration(least, most) => vec![Value::Duration(least), Value::Duration(most)],
-        Form::Off | Form::Text(_) | Form::Path => Vec::new(),
+        Form::Mode => vec![Value::Number(0), Value::Number(0o777)],
+        Form::Off | Form::Text(_) | Form::Texts(_) | Form::Path => Vec::new(),
     }
 }
 

@@ -33,9 +33,14 @@ impl Program {
 
     /// The address in the next ready line.
     pub(crate) fn ready(&mut self) -> SocketAddr {
+        self.ready_over("mqtt")
+    }
+
+    /// The address in the next ready line, which is of this scheme.
+    pub(crate) fn ready_over(&mut self, scheme: &str) -> SocketAddr {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
-        let address = line.strip_prefix("listening on mqtt://").and_then(|rest| {
+        let address = line.strip_prefix(&format!("listening on {scheme}://")).and_then(|rest| {
             // The line has an end, and nothing else follows the address.
             rest.strip_suffix('\n')
         });
@@ -133,7 +138,7 @@ fn an_address_in_use_is_told_with_what_to_do() {
 #[test]
 fn a_wrong_command_line_ends_with_code_2_and_says_what_is_supported() {
     for (arguments, expected) in [
-        (&["--listen", "mqtts://127.0.0.1"][..], "supported: mqtt"),
+        (&["--listen", "amqp://127.0.0.1"][..], "supported: mqtt, mqtts, ws, wss, unix"),
         (&["--listen", "127.0.0.1:1883"][..], "mqtt://127.0.0.1:1883"),
         (&["--listen", "mqtt://localhost:banana"][..], "65535"),
         (&["--log", "loud"][..], "debug"),

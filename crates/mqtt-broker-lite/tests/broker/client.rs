@@ -5,12 +5,12 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// No answer takes this long unless it is never coming.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection to a broker.
 #[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
 }
 
 /// A packet as it came.
@@ -36,13 +36,20 @@ impl Client {
         Self { stream }
     }
 
+    /// Says that nothing more is sent, and goes on reading.
+    pub(crate) fn finish(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
     /// A client whose CONNECT was accepted.
     pub(crate) fn connect(address: SocketAddr, client_id: &str) -> Self {
         let mut client = Self::open(address);
         client.introduce(client_id);
         client
     }
+}
 
+impl<S: Read + Write> Client<S> {
     /// Sends CONNECT and takes the CONNACK, which accepts.
     pub(crate) fn introduce(&mut self, client_id: &str) {
         self.send(&connect(client_id));
@@ -114,14 +121,11 @@ impl Client {
     fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
         match self.stream.read(buffer) {
             Ok(count) => Some(count),
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
+            // A read with a time limit is not resumed after a signal.
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.read(buffer),
+            Err(error) if is_over(error.kind()) => None,
             Err(error) => panic!("the broker neither answers nor closes: {error}"),
         }
-    }
-
-    /// Says that nothing more is sent, and goes on reading.
-    pub(crate) fn finish(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
     /// Waits for the end, which comes without another packet.
@@ -135,6 +139,17 @@ impl Client {
         assert_eq!((packet.first, packet.body.first()), (0xe0, Some(&reason)), "a DISCONNECT");
         self.expect_end();
     }
+}
+
+/// What an end without a goodbye looks like, over a bare socket and over TLS.
+fn is_over(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof
+    )
 }
 
 /// CONNECT with Clean Start and a Keep Alive of 60 seconds.
@@ -194,7 +209,7 @@ fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn put_text(bytes: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend_from_slice(&u16::try_from(text.len()).unwrap().to_be_bytes());
     bytes.extend_from_slice(text.as_bytes());
 }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use mqtt_broker_lite::{Address, BindError, Config, Decisions, Server};
+use mqtt_broker_lite::{Address, BindError, Config, Decisions, Server, Transport};
 
 use crate::client::{Client, publish};
 
@@ -19,7 +19,9 @@ fn port_0_picks_a_free_port_and_the_handle_says_which() {
     let server = Server::bind_blocking(Config::free_port()).unwrap();
     let address = server.local_addr().unwrap();
     assert_ne!(address.port(), 0);
-    assert_eq!(server.addresses(), [Address::Tcp(address)]);
+    let path = String::new();
+    let expected = Address::Socket { transport: Transport::Tcp, address, path };
+    assert_eq!(server.addresses(), [expected]);
     Client::connect(address, "a").ping();
 }
 

@@ -18,4 +18,11 @@ mod config;
 mod hostile;
 mod life;
 mod mosquitto;
+mod proxy;
 mod serving;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(unix)]
+mod unix;
+#[cfg(feature = "websocket")]
+mod websocket;

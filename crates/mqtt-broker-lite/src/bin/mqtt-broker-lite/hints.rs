@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 
 use mqtt_broker_lite::{BindError, DEFAULT_PORT, Listen};
 
@@ -30,6 +29,11 @@ fn hint(error: &BindError) -> Option<String> {
     }
     let BindError::Listen { listen, source } = error else { return None };
     let kind = source.kind();
+    if kind == io::ErrorKind::AddrInUse && matches!(listen, Listen::Unix { .. }) {
+        return Some(
+            "Another broker serves that socket: stop it, or choose another path".to_owned(),
+        );
+    }
     if kind == io::ErrorKind::AddrInUse {
         return Some(format!(
             "Another program listens there, maybe another broker: stop it, or choose another \
@@ -37,7 +41,7 @@ fn hint(error: &BindError) -> Option<String> {
             with_next_port(listen)
         ));
     }
-    if kind == io::ErrorKind::PermissionDenied {
+    if kind == io::ErrorKind::PermissionDenied && !matches!(listen, Listen::Unix { .. }) {
         return Some(
             "Ports below 1024 need a privilege: choose a higher one, or give the program \
              CAP_NET_BIND_SERVICE"
@@ -51,10 +55,9 @@ fn hint(error: &BindError) -> Option<String> {
 }
 
 fn with_next_port(listen: &Listen) -> Listen {
-    match listen {
-        Listen::Tcp { host, port } => {
-            Listen::Tcp { host: host.clone(), port: port.checked_add(1).unwrap_or(DEFAULT_PORT) }
-        }
-        _ => Listen::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+    let mut next = listen.clone();
+    if let Listen::Host { port, .. } = &mut next {
+        *port = port.checked_add(1).unwrap_or(DEFAULT_PORT);
     }
+    next
 }

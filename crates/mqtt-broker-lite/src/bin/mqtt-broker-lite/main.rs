@@ -41,8 +41,16 @@ struct Arguments {
     #[arg(long, value_name = "URL")]
     listen: Vec<Listen>,
 
-    /// Let clients in that do not prove who they are; without this, only listeners on the
-    /// loopback interface are accepted
+    /// The certificate of the mqtts and wss listeners named with --listen, in PEM
+    #[arg(long, value_name = "FILE", requires = "key")]
+    certificate: Option<PathBuf>,
+
+    /// The private key of that certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+
+    /// Let clients in that do not prove who they are; without this, and without anything that
+    /// proves it, only listeners on the loopback interface are accepted
     #[arg(long)]
     allow_anonymous: bool,
 
@@ -87,6 +95,15 @@ impl From<Level> for LevelFilter {
 }
 
 impl Arguments {
+    fn listener(&self, url: &Listen) -> Listener {
+        let mut listener = Listener::from(url.clone());
+        if url.is_tls() {
+            listener.certificate.clone_from(&self.certificate);
+            listener.key.clone_from(&self.key);
+        }
+        listener
+    }
+
     /// The configuration: what the file says, and above it what the flags say.
     fn config(&self) -> Result<Config, FileError> {
         let mut config = match &self.config {
@@ -94,7 +111,7 @@ impl Arguments {
             None => Config::default(),
         };
         if !self.listen.is_empty() {
-            config.listeners = self.listen.iter().cloned().map(Listener::from).collect();
+            config.listeners = self.listen.iter().map(|url| self.listener(url)).collect();
         }
         config.allow_anonymous |= self.allow_anonymous;
         Ok(config)
