@@ -46,21 +46,24 @@ impl<'a> Reader<'a> {
     }
 
     /// A fault at the next byte.
-    #[inline(always)]
+    #[cold]
+    #[inline(never)]
     pub(crate) fn fault(&self, rule: DecodeRule) -> DecodeError {
-        fault_at(self.packet_type, self.offset(), rule)
+        DecodeError::new(rule, Some(self.packet_type), self.offset())
     }
 
     /// A fault at a byte that was read already, so many bytes before the next one.
-    #[inline(always)]
+    #[cold]
+    #[inline(never)]
     pub(crate) fn fault_before(&self, bytes: usize, rule: DecodeRule) -> DecodeError {
-        fault_at(self.packet_type, self.offset() - bytes, rule)
+        DecodeError::new(rule, Some(self.packet_type), self.offset() - bytes)
     }
 
     /// A fault inside `field`, which was read last.
-    #[inline(always)]
+    #[cold]
+    #[inline(never)]
     pub(crate) fn fault_in(&self, field: &[u8], at: usize, rule: DecodeRule) -> DecodeError {
-        fault_at(self.packet_type, self.offset() - field.len() + at, rule)
+        DecodeError::new(rule, Some(self.packet_type), self.offset() - field.len() + at)
     }
 
     #[inline(always)]
@@ -107,8 +110,19 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 Ok(value)
             }
-            Err(fault) => Err(varint_fault(self.packet_type, self.offset(), fault)),
+            Err(fault) => Err(self.varint_fault(fault)),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn varint_fault(&self, fault: Fault) -> DecodeError {
+        let (rule, at) = match fault {
+            Fault::Incomplete => (DecodeRule::FieldPastEnd, 0),
+            Fault::TooLong => (DecodeRule::VariableByteIntegerTooLong, 3),
+            Fault::NotMinimal(at) => (DecodeRule::VariableByteIntegerNotMinimal, at),
+        };
+        DecodeError::new(rule, Some(self.packet_type), self.offset() + at)
     }
 
     /// The next `len` bytes as a reader of their own; `prefix` is the size of the length field
@@ -167,16 +181,22 @@ impl<'a> Reader<'a> {
     }
 
     /// Checks the characters of a name that is not plain ASCII, or wrong. The field was read last.
-    #[inline(always)]
+    #[cold]
+    #[inline(never)]
     pub(crate) fn check_topic(
         &self,
         field: &[u8],
         rule: fn(TopicError) -> DecodeRule,
     ) -> Result<(), DecodeError> {
-        check_topic(self.packet_type, self.offset() - field.len(), field, rule)
+        text::check_characters(field, true).map_err(|fault| self.text_fault(field, fault))?;
+        match topic::name_fault(text::checked(field)) {
+            Some((error, at)) => Err(self.fault_in(field, at, rule(error))),
+            None => Ok(()),
+        }
     }
 
-    #[inline(always)]
+    #[cold]
+    #[inline(never)]
     pub(crate) fn text_fault(&self, field: &[u8], fault: text::Fault) -> DecodeError {
         self.fault_in(field, fault.at, fault.kind.into())
     }
@@ -193,43 +213,5 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     pub(crate) fn finish(&self) -> Result<(), DecodeError> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.fault(DecodeRule::TrailingBytes)) }
-    }
-}
-
-// What follows takes numbers and not the reader, which would have to lie in memory for it: it is
-// in registers as long as nothing is wrong.
-
-#[cold]
-#[inline(never)]
-fn fault_at(packet_type: PacketType, offset: usize, rule: DecodeRule) -> DecodeError {
-    DecodeError::new(rule, Some(packet_type), offset)
-}
-
-#[cold]
-#[inline(never)]
-fn varint_fault(packet_type: PacketType, offset: usize, fault: Fault) -> DecodeError {
-    let (rule, at) = match fault {
-        Fault::Incomplete => (DecodeRule::FieldPastEnd, 0),
-        Fault::TooLong => (DecodeRule::VariableByteIntegerTooLong, 3),
-        Fault::NotMinimal(at) => (DecodeRule::VariableByteIntegerNotMinimal, at),
-    };
-    fault_at(packet_type, offset + at, rule)
-}
-
-/// Checks a name that begins at `offset`.
-#[cold]
-#[inline(never)]
-fn check_topic(
-    packet_type: PacketType,
-    offset: usize,
-    field: &[u8],
-    rule: fn(TopicError) -> DecodeRule,
-) -> Result<(), DecodeError> {
-    if let Err(fault) = text::check_characters(field, true) {
-        return Err(fault_at(packet_type, offset + fault.at, fault.kind.into()));
-    }
-    match topic::name_fault(text::checked(field)) {
-        Some((error, at)) => Err(fault_at(packet_type, offset + at, rule(error))),
-        None => Ok(()),
     }
 }

@@ -69,7 +69,8 @@ pub struct PubComp<'a> {
 }
 
 /// Reads the three fields that the four packets have.
-#[inline(always)]
+#[cold]
+#[inline(never)]
 fn decode<'a, R>(
     mut reader: Reader<'a>,
     success: R,
@@ -149,20 +150,28 @@ impl Body for Ack<'_> {
 macro_rules! ack {
     ($packet:ident, $reason:ident, $first_byte:literal) => {
         impl<'a> $packet<'a> {
-            /// The packet of a body without properties, as most are: a Packet Identifier, and
-            /// perhaps a reason. `None` for every other one, and for what is wrong.
+            /// The packet of a body that is nothing but a Packet Identifier, as most are.
             #[inline(always)]
             pub(super) fn short(body: &[u8]) -> Option<Self> {
-                let (high, low, reason) = match *body {
-                    [high, low] => (high, low, $reason::Success),
-                    [high, low, code] => (high, low, $reason::try_from(code).ok()?),
-                    _ => return None,
-                };
+                let packet_id = PacketId::new(u16::from_be_bytes(body.try_into().ok()?))?;
+                let (reason, properties) = ($reason::Success, Properties::EMPTY);
+                Some(Self { packet_id, reason, properties })
+            }
+
+            /// The packet of a body that is a Packet Identifier and a reason, as most others are.
+            #[inline(always)]
+            fn with_reason(body: &[u8]) -> Option<Self> {
+                let [high, low, code] = *body else { return None };
                 let packet_id = PacketId::new(u16::from_be_bytes([high, low]))?;
+                let reason = $reason::try_from(code).ok()?;
                 Some(Self { packet_id, reason, properties: Properties::EMPTY })
             }
 
+            #[inline(always)]
             pub(super) fn decode(reader: Reader<'a>) -> Result<Self, DecodeError> {
+                if let Some(packet) = Self::with_reason(reader.rest()) {
+                    return Ok(packet);
+                }
                 let (packet_id, reason, properties) = decode(reader, $reason::Success)?;
                 Ok(Self { packet_id, reason, properties })
             }

@@ -86,6 +86,7 @@ impl<'a> Publish<'a> {
     ///
     /// [`EncodeError::NoTopic`], [`EncodeError::TooLarge`] or
     /// [`EncodeError::PropertyNotAllowed`]; `out` is unchanged then.
+    #[inline]
     pub fn encode(&self, out: &mut Vec<u8>, max_packet_size: u32) -> Result<(), EncodeError> {
         self.write(self.payload.len(), true, out, max_packet_size)?;
         out.bytes(self.payload);
