@@ -417,7 +417,7 @@ impl Broker {
     }
 
     /// Puts a connection that has become ready into the queue; its timer is armed for `armed`.
-    #[inline]
+    #[inline(always)]
     fn queue_ready(&mut self, slot: u32, armed: Time) {
         self.ready.push_back(slot);
         // One timer in that time at the most, however often the connection becomes ready.

@@ -448,18 +448,23 @@ impl Broker {
     }
 
     /// What is under way in a session, made if there is nothing yet.
-    #[inline]
+    #[inline(always)]
     pub(super) fn flow_mut(&mut self, session_slot: u32) -> Option<&mut Flow> {
-        let session = self.sessions.get_mut(session_slot)?;
-        if session.flow.is_some() {
-            return session.flow.as_deref_mut();
+        if self.sessions.get(session_slot)?.flow.is_none() {
+            self.make_flow(session_slot);
         }
+        self.sessions.get_mut(session_slot)?.flow.as_deref_mut()
+    }
+
+    #[cold]
+    fn make_flow(&mut self, session_slot: u32) {
+        let Some(session) = self.sessions.get_mut(session_slot) else { return };
         let limits = &self.config.limits;
         let send_maximum = session
             .connection
             .and_then(|slot| self.connections.get(slot))
             .map_or(limits.send_maximum, |connection| connection.send_maximum);
-        Some(session.flow(FlowStart { receive_maximum: limits.receive_maximum, send_maximum }))
+        session.flow(FlowStart { receive_maximum: limits.receive_maximum, send_maximum });
     }
 
     /// Puts a connection into the ready queue if its session has something that can be sent.
