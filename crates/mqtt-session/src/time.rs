@@ -108,6 +108,8 @@ pub enum Timer {
     Connect,
     /// A message that waits in the client expires.
     MessageExpiry,
+    /// The response to a request must have come by then.
+    Request,
     /// The client reads on, whether or not a slow reader of messages has caught up.
     Reader,
     /// The client that is leaving waits no longer for messages under way.

@@ -47,6 +47,7 @@ pub struct ClientConfig {
     pub(super) max_outgoing_messages: usize,
     pub(super) max_outgoing_bytes: usize,
     pub(super) max_filters: usize,
+    pub(super) max_requests: usize,
     pub(super) policy: Policy,
     pub(super) offline: Offline,
     pub(super) republish: Republish,
@@ -108,6 +109,7 @@ impl ClientConfig {
             max_outgoing_messages: 1024,
             max_outgoing_bytes: 16 * 1024 * 1024,
             max_filters: 65_536,
+            max_requests: 1024,
             policy: Policy::default(),
             offline: Offline::default(),
             republish: Republish::default(),
@@ -280,6 +282,13 @@ impl ClientConfig {
     #[must_use]
     pub fn max_filters(mut self, maximum: usize) -> Self {
         self.max_filters = maximum;
+        self
+    }
+
+    /// How many requests may wait for their response; 1,024 by default.
+    #[must_use]
+    pub fn max_requests(mut self, maximum: usize) -> Self {
+        self.max_requests = maximum;
         self
     }
 

@@ -139,6 +139,7 @@ impl Client {
         let now = self.advance(now);
         self.expire(now);
         self.end_patience(now);
+        self.time_requests_out(now);
         match &mut self.link {
             Link::Idle => self.dial_timeout(now),
             Link::Connecting(connecting) => {
@@ -171,9 +172,10 @@ impl Client {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Deadline> {
         let link = self.link_deadline();
-        let Some(at) = self.session.outbox.next_expiry() else { return link };
-        let expiry = Deadline { at, timer: Timer::MessageExpiry };
-        Some(link.filter(|link| link.at <= expiry.at).unwrap_or(expiry))
+        let expiry = self.session.outbox.next_expiry();
+        let expiry = expiry.map(|at| Deadline { at, timer: Timer::MessageExpiry });
+        let request = self.request_deadline();
+        link.into_iter().chain(expiry).chain(request).min_by_key(|deadline| deadline.at)
     }
 
     fn link_deadline(&self) -> Option<Deadline> {

@@ -4,6 +4,7 @@ use mqtt_codec::{PropertyBuf, PubAckReason, SubAckReason, UnsubAckReason};
 
 use super::authenticate::AuthenticationData;
 use super::buffer::BufferOverflow;
+use super::calls::{RequestId, RequestOutcome};
 use super::error::{ClientCloseCause, ServerLimit};
 use super::negotiated::Negotiated;
 use super::offline::UnsentMessage;
@@ -36,6 +37,13 @@ pub enum ClientEvent {
         id: PublishId,
         /// How it ended.
         outcome: PublishOutcome,
+    },
+    /// A request has ended, one way or the other.
+    Responded {
+        /// The request.
+        request: RequestId,
+        /// How it ended.
+        outcome: RequestOutcome,
     },
     /// The server answered a SUBSCRIBE.
     Subscribed {

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use bytes::Bytes;
-use mqtt_codec::{PacketType, Properties, Publish, QoS};
+use mqtt_codec::{PacketType, Properties, PropertyBuf, Publish, QoS, TopicName};
 
 /// A received application message, in one piece of memory of its own.
 ///
@@ -111,6 +111,45 @@ impl Message {
         // Checked when the packet was decoded.
         Properties::from_wire(self.slice(self.properties), PacketType::Publish)
             .unwrap_or(Properties::EMPTY)
+    }
+
+    /// Where it wants its response to be published, if it is a request.
+    #[must_use]
+    pub fn response_topic(&self) -> Option<TopicName<'_>> {
+        self.properties().response_topic()
+    }
+
+    /// What tells the sender of a request which response belongs to it.
+    #[must_use]
+    pub fn correlation_data(&self) -> Option<&[u8]> {
+        self.properties().correlation_data()
+    }
+
+    /// The properties of a response to this request: its Correlation Data. `None` if it is no
+    /// request, having no Response Topic.
+    ///
+    /// ```
+    /// use mqtt_session::{Client, Message, Publication, Time, Unsent};
+    ///
+    /// # fn example(client: &mut Client, request: &Message, now: Time) -> Result<(), Unsent> {
+    /// if let (Some(topic), Some(properties)) = (request.response_topic(), request.reply()) {
+    ///     let mut response = Publication::new(topic, "42");
+    ///     response.qos = request.qos();
+    ///     response.properties = properties.as_properties();
+    ///     client.publish(now, response)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn reply(&self) -> Option<PropertyBuf> {
+        self.response_topic()?;
+        let mut properties = PropertyBuf::new();
+        if let Some(data) = self.correlation_data() {
+            // It came in a packet, so it fits into one.
+            let _fits = properties.correlation_data(data);
+        }
+        Some(properties)
     }
 
     /// How many bytes of memory it takes, shared or not.

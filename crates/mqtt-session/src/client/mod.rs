@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod buffer;
+mod calls;
 mod config;
 mod connect;
 mod deliveries;
@@ -33,6 +34,7 @@ use std::collections::VecDeque;
 
 pub use authenticate::AuthenticationData;
 pub use buffer::{BufferOptions, BufferOverflow, BufferStatus, OnFull, OnFullQos0};
+pub use calls::{RequestError, RequestId, RequestOutcome};
 pub use config::{ClientConfig, SessionPolicy, Will};
 pub use deliveries::Delivery;
 pub use disconnect::DisconnectOptions;
@@ -54,6 +56,7 @@ pub use retry::{DialFault, Outage};
 pub use statistics::ClientStatistics;
 pub use subscriptions::SubscriptionKey;
 
+use self::calls::Calls;
 use self::input::Tail;
 use self::link::{Closing, Link};
 use self::readers::Readers;
@@ -147,6 +150,7 @@ pub struct Client {
     events: VecDeque<ClientEvent>,
     statistics: ClientStatistics,
     readers: Readers,
+    calls: Calls,
 }
 
 impl Client {
@@ -161,6 +165,7 @@ impl Client {
         let entropy = Entropy::new(seed);
         Ok(Self {
             session: Session::new(&config, entropy.hash_key()),
+            calls: Calls::new(&entropy),
             reconnecting: Reconnecting::new(entropy),
             config,
             now: Time::ZERO,
@@ -182,7 +187,15 @@ impl Client {
     /// What has happened, oldest first.
     #[must_use = "an event that is not looked at is lost"]
     pub fn poll_event(&mut self) -> Option<ClientEvent> {
-        self.events.pop_front()
+        while let Some(event) = self.events.pop_front() {
+            if !self.calls.is_used() {
+                return Some(event);
+            }
+            if let Some(event) = self.own_event(event) {
+                return Some(event);
+            }
+        }
+        None
     }
 
     /// Whether more input should be read now. It should not while the owner is behind with

@@ -18,7 +18,7 @@ use crate::deadlines::{DeadlineHandle, Deadlines};
 ///
 /// [`ClientEvent::Published`](super::ClientEvent::Published) tells how it ended. The slot is a
 /// small number that no other message under way has: an index for a table beside the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublishId {
     slot: u32,
     generation: u32,

@@ -146,6 +146,9 @@ impl Client {
     pub(super) fn deliver(&mut self, message: Message, id: Option<PacketId>) {
         let found = mem::take(&mut self.session.subscriptions.found);
         match found.as_slice() {
+            readers if self.calls.subscription.is_some_and(|own| readers.contains(&own)) => {
+                self.deliver_response(readers, message, id);
+            }
             [] => self.deliver_unmatched(message, id),
             [reader] => {
                 let owed = self.owe(&message, id, 1);
@@ -160,6 +163,26 @@ impl Client {
         let owed = self.owe(message, id, readers.len());
         for reader in readers {
             self.push(*reader, message.clone(), owed);
+        }
+    }
+
+    /// A message on the response topic, to which the application may have subscribed too.
+    fn deliver_response(
+        &mut self,
+        readers: &[SubscriptionKey],
+        message: Message,
+        id: Option<PacketId>,
+    ) {
+        let own = self.calls.subscription;
+        let others: Vec<_> =
+            readers.iter().copied().filter(|reader| Some(*reader) != own).collect();
+        let is_response = self.take_response(&message);
+        if !others.is_empty() {
+            self.deliver_to(&others, &message, id);
+        } else if is_response {
+            self.acknowledge_at_once(message.qos(), id);
+        } else {
+            self.deliver_unmatched(message, id);
         }
     }
 
@@ -180,14 +203,17 @@ impl Client {
         }
         self.statistics.unmatched += 1;
         // [MQTT-4.5.0-2]
-        if let Some(id) = id {
-            let qos = message.qos();
-            let deliveries = deliveries(&mut self.session, qos);
-            if deliveries.is_empty() {
-                self.send_acknowledgement(qos, id, PubAckReason::Success);
-            } else {
-                deliveries.decide(id, PubAckReason::Success);
-            }
+        self.acknowledge_at_once(message.qos(), id);
+    }
+
+    /// Acknowledges a message that no reader gets.
+    fn acknowledge_at_once(&mut self, qos: QoS, id: Option<PacketId>) {
+        let Some(id) = id else { return };
+        let deliveries = deliveries(&mut self.session, qos);
+        if deliveries.is_empty() {
+            self.send_acknowledgement(qos, id, PubAckReason::Success);
+        } else {
+            deliveries.decide(id, PubAckReason::Success);
         }
     }
 

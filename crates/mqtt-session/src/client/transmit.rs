@@ -112,6 +112,9 @@ impl Client {
     /// Message Expiry Intervals count down to this moment.
     pub fn poll_transmit(&mut self, now: Time, out: &mut TransmitBuf, budget: usize) {
         let now = self.advance(now);
+        if self.calls.has_waiting() {
+            self.publish_requests();
+        }
         // What most calls find: nothing to send, or only what is encoded already.
         if let Link::Open(open) = &mut self.link
             && open.leaving.is_none()

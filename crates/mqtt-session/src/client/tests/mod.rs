@@ -1,6 +1,7 @@
 //! The client against a scripted server: bytes in, bytes and events out, in virtual time.
 
 mod authenticate;
+mod calls;
 mod connect;
 mod connection;
 mod keep_alive;
@@ -349,6 +350,15 @@ fn told(event: &ClientEvent) -> String {
         ClientEvent::Readable(reader) => format!("readable [{}]", reader.slot()),
         ClientEvent::BufferFull { subscription, overflow } => {
             format!("buffer full [{}] {overflow:?}", subscription.slot())
+        }
+        ClientEvent::Responded { request, outcome } => {
+            let number = format!("{request:?}").replace(|c: char| !c.is_ascii_digit(), "");
+            match outcome {
+                RequestOutcome::Response(message) => {
+                    format!("responded {number} {}", String::from_utf8_lossy(message.payload()))
+                }
+                outcome => format!("responded {number} {outcome:?}"),
+            }
         }
         ClientEvent::Published { id, outcome } => {
             let outcome = match outcome {
