@@ -164,6 +164,11 @@ impl ClientBuilder {
         self.with(|config| config.max_outgoing_bytes(maximum))
     }
 
+    /// How many requests may wait for their response; 1,024 by default.
+    pub fn max_requests(self, maximum: usize) -> Self {
+        self.with(|config| config.max_requests(maximum))
+    }
+
     /// How long each of the two steps of connecting may take: the transport, with the credentials
     /// of [`credentials_fn`](Self::credentials_fn), and the server's answer; 10 seconds by default.
     pub fn connect_timeout(self, timeout: Duration) -> Self {

@@ -10,7 +10,9 @@ use mqtt_session::Negotiated;
 use crate::builder::ClientBuilder;
 use crate::close::Close;
 use crate::error::ConnectionError;
+use crate::message::Message;
 use crate::publish::{Payload, Publish};
+use crate::request::Request;
 use crate::shared::{Shared, Status};
 use crate::state::States;
 use crate::subscribe::{IntoFilters, Subscribe, Unmatched};
@@ -61,6 +63,30 @@ impl Client {
     /// [`enqueue`](Publish::enqueue) it.
     pub fn publish<'a>(&'a self, topic: &'a str, payload: impl Into<Payload>) -> Publish<'a> {
         Publish::new(self, topic, payload.into())
+    }
+
+    /// A request to publish, at QoS 0 unless told otherwise, with a response to wait for: await it.
+    ///
+    /// The response topic is made and subscribed to once for all requests of this client, below
+    /// the server's Response Information where the client
+    /// [asked for it](ClientBuilder::request_response_information).
+    pub fn request<'a>(&'a self, topic: &'a str, payload: impl Into<Payload>) -> Request<'a> {
+        Request::new(self.publish(topic, payload))
+    }
+
+    /// The response to a request, to be published like any message, at the QoS of the request
+    /// unless told otherwise. `None` if the message has no Response Topic and so is no request.
+    pub fn reply<'a>(
+        &'a self,
+        request: &'a Message,
+        payload: impl Into<Payload>,
+    ) -> Option<Publish<'a>> {
+        let topic = request.response_topic()?;
+        let mut reply = self.publish(topic, payload).qos(request.qos());
+        if let Some(data) = request.correlation_data() {
+            reply = reply.correlation_data(data);
+        }
+        Some(reply)
     }
 
     /// A subscription to one or more topic filters, at QoS 0 unless told otherwise: await it.

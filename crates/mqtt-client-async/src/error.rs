@@ -231,6 +231,48 @@ pub enum SubscribeError {
     Connection(#[from] ConnectionError),
 }
 
+/// Why there is no response to a request.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// None came in time.
+    #[error("no response came in time")]
+    TimedOut,
+    /// The server said that nobody subscribes to the topic of the request.
+    #[error("nobody subscribes to the topic of the request")]
+    NoResponder,
+    /// The request was not published.
+    #[error("the request is not published: {0}")]
+    Publish(#[from] PublishError),
+    /// The request was not taken: too many wait, or it has a property that it may not have.
+    #[error(transparent)]
+    Request(#[from] mqtt_session::RequestError),
+    /// The response topic could not be subscribed to.
+    #[error("the response topic cannot be subscribed to: {0}")]
+    ResponseTopic(#[source] mqtt_session::SubscribeError),
+    /// The server refused the subscription to the response topic.
+    #[error("the server refused the subscription to the response topic: {0}")]
+    ResponseTopicRefused(SubAckReason),
+    /// There is no connection, or it ended before the response came.
+    #[error("the request has no response: {0}")]
+    Connection(#[from] ConnectionError),
+}
+
+impl RequestError {
+    /// Whether the same request, made again on a connection that stands, may get a response.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::TimedOut | Self::NoResponder | Self::Connection(_) => true,
+            Self::Publish(error) => error.is_retryable(),
+            Self::Request(error) => {
+                !matches!(error, mqtt_session::RequestError::PropertyNotAllowed(_))
+            }
+            Self::ResponseTopic(_) | Self::ResponseTopicRefused(_) => false,
+        }
+    }
+}
+
 fn refusals(results: &[(String, SubAckReason)]) -> String {
     let refused = results.iter().filter(|(_, reason)| reason.is_error());
     refused.map(|(filter, reason)| format!("`{filter}`: {reason}")).collect::<Vec<_>>().join(", ")

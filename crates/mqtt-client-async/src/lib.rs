@@ -40,6 +40,7 @@
 //! | [`Publish::send`] | not published while it waits for room; published without a result afterwards |
 //! | [`Pending`] | published without a result |
 //! | [`Subscribe`] | the subscription is undone |
+//! | [`Request`] | nobody waits for the response; what was published stays so |
 //! | [`Subscription::next`], [`Unmatched::next`], [`States::next`] | nothing is lost |
 //! | [`Client::ready`] | nothing happens |
 //! | [`Close`] | closed all the same, once it was polled |
@@ -62,6 +63,7 @@ mod error;
 mod message;
 mod publish;
 mod readers;
+mod request;
 mod room;
 mod shared;
 mod slab;
@@ -84,9 +86,12 @@ pub use self::client::Client;
 pub use self::close::{Close, Closed, Closing};
 pub use self::dial::Credentials;
 pub use self::driver::Driver;
-pub use self::error::{ConnectError, ConnectionError, EnqueueError, PublishError, SubscribeError};
+pub use self::error::{
+    ConnectError, ConnectionError, EnqueueError, PublishError, RequestError, SubscribeError,
+};
 pub use self::message::Message;
 pub use self::publish::{Payload, Pending, Publish, Published, Sending};
+pub use self::request::{Request, Requesting};
 pub use self::state::{State, States};
 pub use self::subscribe::{IntoFilters, Subscribe, Subscribing, Subscription, Unmatched};
 
@@ -108,6 +113,9 @@ const _: () = {
     is_send_and_sync::<States>();
     is_send_and_sync::<Close>();
     is_send::<Closing>();
+    is_send_and_sync::<Request<'_>>();
+    is_send::<Requesting<'_>>();
+    is_send_and_sync::<RequestError>();
     is_send_and_sync::<ConnectError>();
     is_send_and_sync::<PublishError>();
     is_send_and_sync::<SubscribeError>();

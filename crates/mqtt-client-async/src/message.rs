@@ -78,6 +78,19 @@ impl Message {
         self.message.properties()
     }
 
+    /// Where the response is to be published, if it is a request:
+    /// [`Client::reply`](crate::Client::reply) does so.
+    #[must_use]
+    pub fn response_topic(&self) -> Option<&str> {
+        self.message.response_topic().map(|topic| topic.as_str())
+    }
+
+    /// What the response to a request is to carry.
+    #[must_use]
+    pub fn correlation_data(&self) -> Option<&[u8]> {
+        self.message.correlation_data()
+    }
+
     /// Acknowledges it, if it was received with [`manual_ack`](crate::Subscribe::manual_ack) and at QoS 1
     /// or QoS 2; otherwise there is nothing to do. Acknowledgements leave in the order in which
     /// the messages came, whatever the order of these calls.

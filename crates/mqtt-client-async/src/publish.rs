@@ -169,23 +169,34 @@ impl<'a> Publish<'a> {
         self
     }
 
-    /// Gives the message to the session. `Err(None)` if it is full: the message is still here.
-    fn hand_over(&mut self, state: &mut State) -> Result<Option<usize>, Option<PublishError>> {
+    pub(crate) const fn client(&self) -> &'a Client {
+        self.client
+    }
+
+    /// The message, with the payload taken out of here.
+    pub(crate) fn publication(&mut self) -> Result<Publication<'_>, PublishError> {
         let topic: Result<TopicName<'_>, TopicError> = TopicName::new(self.topic);
-        let topic = topic.map_err(|error| Some(error.into()))?;
+        let topic = topic?;
         if let Some(fault) = self.fault {
-            return Err(Some(fault.into()));
+            return Err(fault.into());
         }
-        let properties = self.properties.as_properties();
-        // Only what counts down needs to know the time; the rest is spared the look at the clock.
-        let now = properties
-            .contains(PropertyId::MessageExpiryInterval)
-            .then(|| self.client.shared().now());
         let mut publication = Publication::new(topic, std::mem::take(&mut self.payload.0));
         publication.qos = self.qos;
         publication.retain = self.retain;
-        publication.properties = properties;
+        publication.properties = self.properties.as_properties();
         publication.only_online = self.only_online;
+        Ok(publication)
+    }
+
+    /// Gives the message to the session. `Err(None)` if it is full: the message is still here.
+    fn hand_over(&mut self, state: &mut State) -> Result<Option<usize>, Option<PublishError>> {
+        let client = self.client;
+        let publication = self.publication().map_err(Some)?;
+        // Only what counts down needs to know the time; the rest is spared the look at the clock.
+        let now = publication
+            .properties
+            .contains(PropertyId::MessageExpiryInterval)
+            .then(|| client.shared().now());
         let (payload, error) = match state.publish(now, publication) {
             Ok(waiter) => return Ok(waiter),
             Err(unsent) => unsent,
@@ -237,7 +248,9 @@ impl Published {
         Self { reason: PubAckReason::Success, properties: PropertyBuf::new(), republished: false };
 }
 
-fn final_word(outcome: Result<PublishOutcome, ConnectionError>) -> Result<Published, PublishError> {
+pub(crate) fn final_word(
+    outcome: Result<PublishOutcome, ConnectionError>,
+) -> Result<Published, PublishError> {
     match outcome? {
         PublishOutcome::Acknowledged(word) => {
             let Acknowledgement { reason, properties, republished, .. } = word;

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::dial::{Credentials, DialFailure};
 use crate::error::ConnectionError;
 use crate::readers::{Answer, Readers};
+use crate::request::Requests;
 use crate::room::Room;
 use crate::slab::Slab;
 
@@ -52,6 +53,7 @@ pub(crate) struct State {
     publish_of_slot: Vec<usize>,
     room: Room,
     pub(crate) readers: Readers,
+    pub(crate) requests: Requests,
     /// Clients and subscriptions that the application holds.
     handles: usize,
     /// Whether the session decides when there is a connection.
@@ -134,6 +136,7 @@ impl Shared {
             publish_of_slot: Vec::new(),
             room: Room::new(),
             readers: Readers::new(),
+            requests: Requests::new(),
             handles: 0,
             is_managed: false,
             attempt: None,
@@ -504,6 +507,9 @@ impl State {
                     let waiter = self.publish_of_slot.get(id.slot()).copied();
                     self.publish_ended(waiter.unwrap_or(usize::MAX), outcome, wakers);
                 }
+                ClientEvent::Responded { request, outcome } => {
+                    self.requests.ended(request, outcome, wakers);
+                }
                 ClientEvent::Subscribed { subscription, results, .. } => {
                     let is_refused = results.iter().all(|reason| reason.is_error());
                     self.answer(subscription, Answer::Granted(results), is_refused, wakers);
@@ -579,6 +585,7 @@ impl State {
             }
         }
         self.readers.end(wakers);
+        self.requests.close(&error, wakers);
         self.set_status(Status::Closed(error), wakers);
         self.call_into_room(wakers);
     }

@@ -117,6 +117,25 @@ impl ClientBuilder {
         Self(self.0.max_outgoing_messages(maximum))
     }
 
+    /// How many messages above [`receive_maximum`](Self::receive_maximum) are taken all the same
+    /// from a server that exceeds it, as some in wide use do now and then; half as many as that by
+    /// default. One beyond ends the connection with 0x93, and zero is strict.
+    pub fn receive_maximum_tolerance(self, messages: u16) -> Self {
+        Self(self.0.receive_maximum_tolerance(messages))
+    }
+
+    /// How long nothing is read from the network for the sake of a subscription whose reader lags
+    /// behind with QoS 0 messages, before they are dropped; 20 milliseconds by default. Zero:
+    /// nothing ever waits.
+    pub fn reader_patience(self, patience: Duration) -> Self {
+        Self(self.0.reader_patience(patience))
+    }
+
+    /// How many requests may wait for their response; 1,024 by default.
+    pub fn max_requests(self, maximum: usize) -> Self {
+        Self(self.0.max_requests(maximum))
+    }
+
     /// How many bytes those messages may have together; 16 MiB by default.
     pub fn max_outgoing_bytes(self, maximum: usize) -> Self {
         Self(self.0.max_outgoing_bytes(maximum))

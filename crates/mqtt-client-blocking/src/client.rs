@@ -9,10 +9,11 @@ use crate::close::Close;
 use crate::error::CallError;
 use crate::inside::may_wait;
 use crate::publish::Publish;
+use crate::request::Request;
 use crate::state::States;
 use crate::subscribe::{Subscribe, Unmatched};
 use crate::wait::{Gate, deadline, wait_for};
-use crate::{ConnectionError, IntoFilters, Negotiated, Payload};
+use crate::{ConnectionError, IntoFilters, Message, Negotiated, Payload};
 
 /// How long the drop of the last handle waits for the goodbye to leave.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -62,6 +63,26 @@ impl Client {
     /// [`enqueue`](Publish::enqueue) it.
     pub fn publish<'a>(&'a self, topic: &'a str, payload: impl Into<Payload>) -> Publish<'a> {
         Publish::new(self.client.publish(topic, payload))
+    }
+
+    /// A request to publish, at QoS 0 unless told otherwise, with a response to
+    /// [`wait`](Request::wait) for.
+    ///
+    /// The response topic is made and subscribed to once for all requests of this client, below
+    /// the server's Response Information where the client
+    /// [asked for it](ClientBuilder::request_response_information).
+    pub fn request<'a>(&'a self, topic: &'a str, payload: impl Into<Payload>) -> Request<'a> {
+        Request::new(self.client.request(topic, payload))
+    }
+
+    /// The response to a request, to be published like any message, at the QoS of the request
+    /// unless told otherwise. `None` if the message has no Response Topic and so is no request.
+    pub fn reply<'a>(
+        &'a self,
+        request: &'a Message,
+        payload: impl Into<Payload>,
+    ) -> Option<Publish<'a>> {
+        self.client.reply(request, payload).map(Publish::new)
     }
 
     /// A subscription to one or more topic filters, at QoS 0 unless told otherwise:

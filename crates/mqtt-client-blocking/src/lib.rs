@@ -52,6 +52,7 @@ mod error;
 mod inside;
 mod publish;
 mod receive;
+mod request;
 mod state;
 mod subscribe;
 mod wait;
@@ -61,8 +62,8 @@ pub use mqtt_client_async::{
     ConnectError, ConnectReason, ConnectionError, Credentials, DialFault, DisconnectReason,
     EncodeError, IntoFilters, Jitter, Message, Negotiated, Offline, OnFull, OnFullQos0, Overflow,
     Payload, Properties, PropertyBuf, PubAckReason, PublishError, Published, QoS, Reconnect,
-    Republish, RetainHandling, ServerLimit, ServerReference, SessionPolicy, State, SubAckReason,
-    SubscribeError, Target, TopicError, UnsentMessage, Violation, Will,
+    Republish, RequestError, RetainHandling, ServerLimit, ServerReference, SessionPolicy, State,
+    SubAckReason, SubscribeError, Target, TopicError, UnsentMessage, Violation, Will,
 };
 
 pub use self::builder::ClientBuilder;
@@ -71,6 +72,7 @@ pub use self::close::Close;
 pub use self::error::{CallError, EnqueueError, InsideRuntime};
 pub use self::publish::{Pending, Publish};
 pub use self::receive::Messages;
+pub use self::request::Request;
 pub use self::state::States;
 pub use self::subscribe::{Subscribe, Subscription, Unmatched};
 
@@ -87,5 +89,6 @@ const _: () = {
     is_send_and_sync::<Messages<'_>>();
     is_send_and_sync::<States>();
     is_send_and_sync::<Close>();
+    is_send_and_sync::<Request<'_>>();
     is_send_and_sync::<CallError<ConnectError>>();
 };

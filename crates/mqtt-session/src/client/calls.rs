@@ -374,41 +374,41 @@ impl Client {
     /// Keeps what happens to requests and their subscription from the application; the others are
     /// passed on.
     pub(super) fn own_event(&mut self, event: ClientEvent) -> Option<ClientEvent> {
-        match event {
-            ClientEvent::Published { id, outcome } => {
-                let Some(number) = self.calls.published.remove(&id) else {
-                    return Some(ClientEvent::Published { id, outcome });
-                };
-                match outcome {
-                    PublishOutcome::Acknowledged(word)
-                        if word.reason == PubAckReason::NoMatchingSubscribers =>
-                    {
-                        self.respond(number, RequestOutcome::NoResponder);
-                    }
-                    PublishOutcome::Acknowledged(_) => {}
-                    outcome => self.respond(number, RequestOutcome::NotPublished(outcome)),
-                }
-                None
+        if let ClientEvent::Published { id, .. } = &event {
+            let Some(number) = self.calls.published.remove(id) else { return Some(event) };
+            if let ClientEvent::Published { outcome, .. } = event {
+                self.request_published(number, outcome);
             }
-            ClientEvent::Subscribed { subscription, ref results, .. }
-                if self.calls.subscription == Some(subscription) =>
-            {
-                if let Some(&refused) = results.iter().find(|reason| reason.is_error()) {
-                    // The next request tries again.
-                    self.calls.subscription = None;
-                    self.fail_waiting(|| RequestOutcome::ResponseTopicRefused(refused));
-                }
-                None
-            }
-            ClientEvent::SubscribeFailed { subscription, error }
-                if self.calls.subscription == Some(subscription) =>
-            {
+            return None;
+        }
+        if let ClientEvent::Subscribed { subscription, results, .. } = &event
+            && self.calls.subscription == Some(*subscription)
+        {
+            if let Some(&refused) = results.iter().find(|reason| reason.is_error()) {
+                // The next request tries again.
                 self.calls.subscription = None;
-                let error = SubscribeError::NotAllowed(error);
-                self.fail_waiting(|| RequestOutcome::NoResponseTopic(error));
-                None
+                self.fail_waiting(|| RequestOutcome::ResponseTopicRefused(refused));
             }
-            event => Some(event),
+            return None;
+        }
+        if let ClientEvent::SubscribeFailed { subscription, error } = &event
+            && self.calls.subscription == Some(*subscription)
+        {
+            self.calls.subscription = None;
+            let error = SubscribeError::NotAllowed(*error);
+            self.fail_waiting(|| RequestOutcome::NoResponseTopic(error));
+            return None;
+        }
+        Some(event)
+    }
+
+    /// The message of a request has ended.
+    fn request_published(&mut self, number: u64, outcome: PublishOutcome) {
+        let PublishOutcome::Acknowledged(word) = outcome else {
+            return self.respond(number, RequestOutcome::NotPublished(outcome));
+        };
+        if word.reason == PubAckReason::NoMatchingSubscribers {
+            self.respond(number, RequestOutcome::NoResponder);
         }
     }
 }

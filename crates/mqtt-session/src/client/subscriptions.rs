@@ -273,6 +273,12 @@ impl Subscriptions {
         self.get(key).is_some_and(|subscription| subscription.confirmed)
     }
 
+    /// Whether a filter is held by a subscription that the server has confirmed.
+    pub(super) fn is_in_use(&self, text: &str) -> bool {
+        let known = self.filters.iter().find(|known| *known.text == *text);
+        known.is_some_and(|known| known.holders.iter().any(|holder| self.is_confirmed(*holder)))
+    }
+
     /// What to write into a SUBSCRIBE for this subscription.
     ///
     /// The server keeps one set of options for a filter, so a filter with several holders is

@@ -289,7 +289,18 @@ impl Sender<'_> {
         }
     }
 
-    fn unsubscribe(&mut self, subscription: SubscriptionKey, filters: Vec<Box<str>>) {
+    fn unsubscribe(&mut self, subscription: SubscriptionKey, mut filters: Vec<Box<str>>) {
+        // An UNSUBSCRIBE that is made again, because a connection ended before its answer came,
+        // must not end what was subscribed to meanwhile.
+        filters.retain(|filter| !self.session.subscriptions.is_in_use(filter));
+        if filters.is_empty() {
+            self.events.push_back(ClientEvent::Unsubscribed {
+                subscription,
+                results: Box::default(),
+                properties: PropertyBuf::new(),
+            });
+            return;
+        }
         let Some(id) = self.session.exchanges.request(Session::REQUEST) else { return };
         let parsed: Vec<TopicFilter<'_>> =
             filters.iter().filter_map(|filter| TopicFilter::new(filter).ok()).collect();

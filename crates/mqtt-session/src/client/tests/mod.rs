@@ -353,12 +353,13 @@ fn told(event: &ClientEvent) -> String {
         }
         ClientEvent::Responded { request, outcome } => {
             let number = format!("{request:?}").replace(|c: char| !c.is_ascii_digit(), "");
-            match outcome {
-                RequestOutcome::Response(message) => {
-                    format!("responded {number} {}", String::from_utf8_lossy(message.payload()))
-                }
-                outcome => format!("responded {number} {outcome:?}"),
+            if let RequestOutcome::Response(message) = outcome {
+                return format!(
+                    "responded {number} {}",
+                    String::from_utf8_lossy(message.payload())
+                );
             }
+            format!("responded {number} {outcome:?}")
         }
         ClientEvent::Published { id, outcome } => {
             let outcome = match outcome {

@@ -313,3 +313,39 @@ fn a_suback_for_a_subscription_that_has_ended_meanwhile_is_nothing() {
     assert!(script.events().is_empty());
     assert_eq!(script.sent(), ["UNSUBSCRIBE 1 a"]);
 }
+
+#[test]
+fn an_unsubscribe_that_is_made_again_spares_what_was_subscribed_to_meanwhile() {
+    let mut script = Script::open(resuming());
+    let first = script.subscribed(&["a", "b"]);
+    script.client.unsubscribe(first);
+    script.sent();
+    let second = script.subscribe(&["a"]);
+    let sent = script.sent();
+    assert!(sent[0].starts_with("SUBSCRIBE 2 a"), "{sent:?}");
+    script.suback(2, &[GRANTED]);
+    script.events();
+    script.lose();
+    script.events();
+    script.connect(true, &PropertyBuf::new());
+    assert_eq!(script.sent(), ["UNSUBSCRIBE 2 b"]);
+    script.unsuback(2, &[UnsubAckReason::Success]);
+    assert_eq!(script.events(), ["unsubscribed [0] [Success]"]);
+    assert_eq!(script.routed("a", &[2]), [second.slot()]);
+}
+
+#[test]
+fn an_unsubscribe_with_nothing_left_to_end_is_not_sent_again() {
+    let mut script = Script::open(resuming());
+    let first = script.subscribed(&["a"]);
+    script.client.unsubscribe(first);
+    script.sent();
+    script.subscribe(&["a"]);
+    script.sent();
+    script.suback(2, &[GRANTED]);
+    script.lose();
+    script.events();
+    script.connect(true, &PropertyBuf::new());
+    assert!(script.sent().is_empty());
+    assert_eq!(script.events(), ["unsubscribed [0] []"]);
+}
