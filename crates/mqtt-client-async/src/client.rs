@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use mqtt_session::Negotiated;
+use mqtt_session::{ClientStatistics, Negotiated};
 
 use crate::builder::ClientBuilder;
 use crate::close::Close;
@@ -136,6 +136,19 @@ impl Client {
     #[must_use]
     pub fn negotiated(&self) -> Option<Negotiated> {
         self.shared.call(|state| state.session().negotiated().cloned())
+    }
+
+    /// Whether a subscription whose reader is slow holds back QoS 1 and QoS 2 messages, as
+    /// [`OnFull::HoldBack`](crate::OnFull::HoldBack) says: those of all subscriptions in the end.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        self.shared.call(|state| state.session().held_back_by().is_some())
+    }
+
+    /// What was counted since the client was made: what was dropped, refused, unmatched.
+    #[must_use]
+    pub fn statistics(&self) -> ClientStatistics {
+        self.shared.call(|state| *state.session().statistics())
     }
 
     /// How many messages were published and have not ended: to be sent, or sent and not

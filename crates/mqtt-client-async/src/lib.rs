@@ -75,8 +75,8 @@ pub use mqtt_codec::{
     RetainHandling, SubAckReason, TopicError,
 };
 pub use mqtt_session::{
-    Acknowledgement, Attempt, Backoff, ClientCloseCause, ConfigError, DialFault, Jitter,
-    Negotiated, Offline, OnFull, OnFullQos0, Overflow, Reconnect, Republish, ServerLimit,
+    Acknowledgement, Attempt, Backoff, ClientCloseCause, ClientStatistics, ConfigError, DialFault,
+    Jitter, Negotiated, Offline, OnFull, OnFullQos0, Overflow, Reconnect, Republish, ServerLimit,
     ServerReference, SessionPolicy, Target, UnsentMessage, Violation, Will,
 };
 

@@ -371,6 +371,9 @@ async fn what_is_not_read_is_not_acknowledged() {
     for number in 1..=3 {
         peer.deliver("a", b"x", qos1(number)).await;
     }
+    while !client.is_held_back() {
+        tokio::task::yield_now().await;
+    }
     // The acknowledgement of our own publish does not wait for the reader.
     let word = client.publish("b", "y").qos(QoS::AtLeastOnce).enqueue().unwrap();
     let (qos, ..) = peer.publish().await;
@@ -380,6 +383,8 @@ async fn what_is_not_read_is_not_acknowledged() {
         assert!(subscription.next().await.is_some());
         assert_eq!(peer.packet().await.unwrap(), [0x40, 2, 0, number]);
     }
+    assert!(!client.is_held_back());
+    assert_eq!(client.statistics().refused, 0);
     assert_eq!(subscription.dropped(), 0);
 }
 

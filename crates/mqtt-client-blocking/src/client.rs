@@ -13,7 +13,7 @@ use crate::request::Request;
 use crate::state::States;
 use crate::subscribe::{Subscribe, Unmatched};
 use crate::wait::{Gate, deadline, wait_for};
-use crate::{ConnectionError, IntoFilters, Message, Negotiated, Payload};
+use crate::{ClientStatistics, ConnectionError, IntoFilters, Message, Negotiated, Payload};
 
 /// How long the drop of the last handle waits for the goodbye to leave.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -139,6 +139,19 @@ impl Client {
     #[must_use]
     pub fn negotiated(&self) -> Option<Negotiated> {
         self.client.negotiated()
+    }
+
+    /// Whether a subscription whose reader is slow holds back QoS 1 and QoS 2 messages, as
+    /// [`OnFull::HoldBack`](crate::OnFull::HoldBack) says: those of all subscriptions in the end.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        self.client.is_held_back()
+    }
+
+    /// What was counted since the client was made: what was dropped, refused, unmatched.
+    #[must_use]
+    pub fn statistics(&self) -> ClientStatistics {
+        self.client.statistics()
     }
 
     /// How many messages were published and have not ended: to be sent, or sent and not

@@ -58,12 +58,13 @@ mod subscribe;
 mod wait;
 
 pub use mqtt_client_async::{
-    Acknowledgement, AddressError, Attempt, Backoff, ClientCloseCause, Closed, ConfigError,
-    ConnectError, ConnectReason, ConnectionError, Credentials, DialFault, DisconnectReason,
-    EncodeError, IntoFilters, Jitter, Message, Negotiated, Offline, OnFull, OnFullQos0, Overflow,
-    Payload, Properties, PropertyBuf, PubAckReason, PublishError, Published, QoS, Reconnect,
-    Republish, RequestError, RetainHandling, ServerLimit, ServerReference, SessionPolicy, State,
-    SubAckReason, SubscribeError, Target, TopicError, UnsentMessage, Violation, Will,
+    Acknowledgement, AddressError, Attempt, Backoff, ClientCloseCause, ClientStatistics, Closed,
+    ConfigError, ConnectError, ConnectReason, ConnectionError, Credentials, DialFault,
+    DisconnectReason, EncodeError, IntoFilters, Jitter, Message, Negotiated, Offline, OnFull,
+    OnFullQos0, Overflow, Payload, Properties, PropertyBuf, PubAckReason, PublishError, Published,
+    QoS, Reconnect, Republish, RequestError, RetainHandling, ServerLimit, ServerReference,
+    SessionPolicy, State, SubAckReason, SubscribeError, Target, TopicError, UnsentMessage,
+    Violation, Will,
 };
 
 pub use self::builder::ClientBuilder;
