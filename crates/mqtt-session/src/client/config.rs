@@ -208,7 +208,8 @@ impl ClientConfig {
     }
 
     /// How many topic aliases this client uses if the server allows as many; none by default, 64
-    /// at most. The first topics that are published to get them.
+    /// at most. A topic without one takes that of the topic that was not published to for longest.
+    /// Aliases save bytes, and cost some time for each message.
     #[must_use]
     pub fn outgoing_topic_aliases(mut self, maximum: u16) -> Self {
         self.outgoing_topic_aliases = maximum;

@@ -87,7 +87,8 @@ impl Client {
             outgoing_aliases: OutgoingAliases::new(
                 negotiated.topic_alias_maximum,
                 self.config.outgoing_topic_aliases,
-            ),
+            )
+            .replacing(),
             authentication: Reauthentication::None,
             leaving: None,
             negotiated,

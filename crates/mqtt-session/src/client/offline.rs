@@ -7,7 +7,7 @@ use mqtt_codec::{Properties, PropertyBuf, QoS};
 use super::Client;
 use super::config::ClientConfig;
 use super::error::PublishError;
-use super::event::{ClientEvent, PublishOutcome};
+use super::event::PublishOutcome;
 use super::outbox::PublishId;
 use super::publication::Publication;
 use crate::Time;
@@ -154,7 +154,7 @@ impl Client {
     /// Takes back every message that was accepted and not sent, oldest first. Nothing more is
     /// heard of them.
     ///
-    /// After [`ClientEvent::Ended`] this is what the application still holds; it is there as long
+    /// After [`ClientEvent::Ended`](super::ClientEvent::Ended) this is what the application still holds; it is there as long
     /// as the client is, for [`start`](Self::start) to go on with.
     pub fn take_unsent(&mut self, now: Time) -> Vec<(Option<PublishId>, UnsentMessage)> {
         let now = self.advance(now);
@@ -170,6 +170,13 @@ impl Client {
             outbox.release(slot);
         }
         messages
+    }
+
+    /// Says that nobody wants to know how a message ends: no
+    /// [`ClientEvent::Published`](super::ClientEvent::Published) comes for it. It is sent, and sent again, like any other; its packet identifier is free when the
+    /// server says so, whoever waits for it or does not.
+    pub fn forget(&mut self, id: PublishId) {
+        self.session.outbox.forget(id);
     }
 
     /// Takes a message while there is no connection.
@@ -220,8 +227,8 @@ impl Client {
             self.statistics.qos0_lost += 1;
         } else {
             let outcome = PublishOutcome::Dropped(Box::new(message.hand_back(now)));
-            let id = self.session.outbox.id(slot);
-            self.events.push_back(ClientEvent::Published { id, outcome });
+            self.session.publish_ended(slot, outcome, &mut self.events);
+            return;
         }
         self.session.outbox.release(slot);
     }

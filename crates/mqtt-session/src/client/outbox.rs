@@ -246,6 +246,15 @@ impl Outbox {
         self.slots.get_mut(slot as usize).map(|slot| &mut slot.message)
     }
 
+    /// Nobody wants to know how this message ends, if it has not ended.
+    pub(super) fn forget(&mut self, id: PublishId) {
+        if let Some(place) = self.slots.get_mut(id.slot as usize)
+            && place.generation == id.generation
+        {
+            place.message.is_forgotten = true;
+        }
+    }
+
     pub(super) fn id(&self, slot: u32) -> PublishId {
         let generation = self.slots.get(slot as usize).map_or(0, |slot| slot.generation);
         PublishId { slot, generation }

@@ -144,6 +144,8 @@ pub(super) struct Outgoing {
     pub(super) only_online: bool,
     /// It was sent in a session that the server has lost since, and is sent anew.
     pub(super) is_republished: bool,
+    /// Nobody wants to know how it ends.
+    pub(super) is_forgotten: bool,
 }
 
 impl Default for Outgoing {
@@ -160,6 +162,7 @@ impl Default for Outgoing {
             recorded: PubAckReason::Success,
             only_online: false,
             is_republished: false,
+            is_forgotten: false,
         }
     }
 }
@@ -339,6 +342,7 @@ impl Outgoing {
         self.recorded = PubAckReason::Success;
         self.only_online = false;
         self.is_republished = false;
+        self.is_forgotten = false;
         self.header.clear();
         if self.header.capacity() > SPARE_BYTES {
             self.header = Vec::new();

@@ -9,7 +9,7 @@ use mqtt_codec::{
 
 use super::Client;
 use super::error::{ClientCloseCause, Violation};
-use super::event::{Acknowledgement, ClientEvent, PublishOutcome};
+use super::event::{Acknowledgement, PublishOutcome};
 use super::input::{OWN_FROM, Source};
 use super::link::Link;
 use super::message::Message;
@@ -341,8 +341,7 @@ impl Client {
         } else {
             PublishOutcome::Acknowledged(acknowledgement)
         };
-        let id = self.session.outbox.release(slot);
-        self.events.push_back(ClientEvent::Published { id, outcome });
+        self.session.publish_ended(slot, outcome, &mut self.events);
     }
 
     /// Appends an answer to those that wait to be sent.

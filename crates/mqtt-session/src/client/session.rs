@@ -107,7 +107,7 @@ impl Session {
             .exchanges()
             .map(|(_, state, order, slot)| (order, state, *slot))
             .collect();
-        let _slots = self.exchanges.clear();
+        drop(self.exchanges.clear());
         sent.sort_unstable_by_key(|(order, ..)| *order);
         let is_published_again = |state: Exchange| match state {
             Exchange::Publish1 => republish >= Republish::Qos1,
@@ -117,10 +117,7 @@ impl Session {
         };
         for &(_, state, slot) in &sent {
             if !is_published_again(state) {
-                let id = self.outbox.id(slot);
-                self.outbox.release(slot);
-                let outcome = PublishOutcome::SessionLost;
-                events.push_back(ClientEvent::Published { id, outcome });
+                self.publish_ended(slot, PublishOutcome::SessionLost, events);
             }
         }
         for &(_, state, slot) in sent.iter().rev() {
@@ -153,16 +150,32 @@ impl Session {
     ) {
         let Some(message) = self.outbox.get(slot) else { return };
         if message.qos != QoS::AtMostOnce {
-            let id = self.outbox.id(slot);
             let is_unsure = message.is_republished && outcome == PublishOutcome::Expired;
             let outcome = if is_unsure { PublishOutcome::SessionLost } else { outcome };
-            events.push_back(ClientEvent::Published { id, outcome });
-        } else if outcome == PublishOutcome::Expired {
+            self.publish_ended(slot, outcome, events);
+            return;
+        }
+        if outcome == PublishOutcome::Expired {
             statistics.qos0_expired += 1;
         } else {
             statistics.qos0_not_allowed += 1;
         }
         self.outbox.release(slot);
+    }
+
+    /// A QoS 1 or QoS 2 message has ended: whoever published it is told, unless he wants to know
+    /// nothing.
+    pub(super) fn publish_ended(
+        &mut self,
+        slot: u32,
+        outcome: PublishOutcome,
+        events: &mut VecDeque<ClientEvent>,
+    ) {
+        let is_forgotten = self.outbox.get(slot).is_some_and(|message| message.is_forgotten);
+        let id = self.outbox.release(slot);
+        if !is_forgotten {
+            events.push_back(ClientEvent::Published { id, outcome });
+        }
     }
 
     /// Whether anything waits to be encoded.

@@ -56,12 +56,26 @@ impl IncomingAliases {
 
 /// The aliases that this side has set on this connection.
 ///
-/// The first topics that are sent get the aliases there are, and keep them: a topic that comes
-/// later is sent in full. Looking one up compares against each, so the number is capped.
+/// The first topics that are sent get the aliases there are, and keep them; a topic that comes
+/// later is sent in full, or takes the alias that was not used for longest. Looking one up compares
+/// against each, so the number is capped.
 #[derive(Debug)]
 pub(crate) struct OutgoingAliases {
-    topics: Vec<Box<str>>,
+    topics: Vec<Assigned>,
     maximum: u16,
+    /// Whether a new topic takes the alias of another one when there is none left.
+    replaces: bool,
+    /// Counts uses.
+    clock: u64,
+}
+
+/// What an alias stands for.
+#[derive(Debug)]
+struct Assigned {
+    /// Empty for nothing that the peer knows of.
+    topic: Box<str>,
+    /// When it was used last.
+    used: u64,
 }
 
 /// How a topic is sent.
@@ -82,7 +96,14 @@ impl OutgoingAliases {
     /// A table for a peer that announced `peer_maximum`, on a side that assigns `own_maximum` at
     /// most [MQTT-3.2.2-17] [MQTT-3.2.2-18] [MQTT-3.1.2-26] [MQTT-3.1.2-27].
     pub(crate) fn new(peer_maximum: u16, own_maximum: u16) -> Self {
-        Self { topics: Vec::new(), maximum: peer_maximum.min(own_maximum).min(Self::CEILING) }
+        let maximum = peer_maximum.min(own_maximum).min(Self::CEILING);
+        Self { topics: Vec::new(), maximum, replaces: false, clock: 0 }
+    }
+
+    /// The same table with new topics taking the alias that was not used for longest.
+    pub(crate) const fn replacing(mut self) -> Self {
+        self.replaces = true;
+        self
     }
 
     /// Whether any alias can be assigned.
@@ -97,25 +118,37 @@ impl OutgoingAliases {
         if self.maximum == 0 || topic.len() < 5 {
             return OutgoingAlias::None;
         }
-        let known = self.topics.iter().position(|known| **known == *topic);
-        let place = known.unwrap_or(self.topics.len());
-        let number = u16::try_from(place + 1).unwrap_or(u16::MAX);
-        // [MQTT-3.3.2-8] [MQTT-3.3.2-9] [MQTT-3.3.2-11]
-        let Some(alias) = NonZeroU16::new(number).filter(|alias| alias.get() <= self.maximum)
-        else {
-            return OutgoingAlias::None;
+        let known = self.topics.iter().position(|known| *known.topic == *topic);
+        let place = match known {
+            Some(known) => known,
+            None if self.topics.len() < usize::from(self.maximum) => self.topics.len(),
+            None if self.replaces => {
+                let oldest = self.topics.iter().enumerate().min_by_key(|(_, it)| it.used);
+                oldest.map_or(0, |(at, _)| at)
+            }
+            None => return OutgoingAlias::None,
         };
-        if known.is_some() {
-            return OutgoingAlias::Known(alias);
+        // [MQTT-3.3.2-8] [MQTT-3.3.2-9] [MQTT-3.3.2-11]
+        let number = u16::try_from(place + 1).ok().and_then(NonZeroU16::new);
+        let Some(alias) = number else { return OutgoingAlias::None };
+        self.clock += 1;
+        let used = self.clock;
+        match self.topics.get_mut(place) {
+            Some(assigned) if known.is_some() => {
+                assigned.used = used;
+                return OutgoingAlias::Known(alias);
+            }
+            Some(assigned) => *assigned = Assigned { topic: topic.into(), used },
+            None => self.topics.push(Assigned { topic: topic.into(), used }),
         }
-        self.topics.push(topic.into());
         OutgoingAlias::Set(alias)
     }
 
     /// The packet that carried the alias set last was not sent after all.
     pub(crate) fn withdraw(&mut self, alias: NonZeroU16) {
-        if usize::from(alias.get()) == self.topics.len() {
-            self.topics.pop();
+        // The peer may know it for another topic, which nobody sends by it any more.
+        if let Some(assigned) = self.topics.get_mut(usize::from(alias.get()) - 1) {
+            *assigned = Assigned { topic: "".into(), used: 0 };
         }
     }
 }
@@ -177,6 +210,21 @@ mod tests {
         let mut aliases = OutgoingAliases::new(2, 16);
         assert_eq!(aliases.assign("topic/1"), OutgoingAlias::Set(alias(1)));
         aliases.withdraw(alias(1));
+        assert_eq!(aliases.assign("topic/2"), OutgoingAlias::Set(alias(2)));
+        let mut aliases = aliases.replacing();
         assert_eq!(aliases.assign("topic/1"), OutgoingAlias::Set(alias(1)));
+        assert_eq!(aliases.assign("topic/2"), OutgoingAlias::Known(alias(2)));
+    }
+
+    /// Proves: [MQTT-3.3.2-8], [MQTT-3.3.2-9], [MQTT-3.1.2-26]
+    #[test]
+    fn a_new_topic_takes_the_alias_that_was_not_used_for_longest() {
+        let mut aliases = OutgoingAliases::new(2, 16).replacing();
+        assert_eq!(aliases.assign("topic/1"), OutgoingAlias::Set(alias(1)));
+        assert_eq!(aliases.assign("topic/2"), OutgoingAlias::Set(alias(2)));
+        assert_eq!(aliases.assign("topic/1"), OutgoingAlias::Known(alias(1)));
+        assert_eq!(aliases.assign("topic/3"), OutgoingAlias::Set(alias(2)));
+        assert_eq!(aliases.assign("topic/1"), OutgoingAlias::Known(alias(1)));
+        assert_eq!(aliases.assign("topic/2"), OutgoingAlias::Set(alias(2)));
     }
 }

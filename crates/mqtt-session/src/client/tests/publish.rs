@@ -319,10 +319,11 @@ fn topic_aliases_are_used_up_to_what_both_sides_allow_and_die_with_the_connectio
         [
             "PUBLISH QoS 0 sensor/1 {Topic Alias: 1}",
             "PUBLISH QoS 0 - {Topic Alias: 1}",
-            "PUBLISH QoS 0 sensor/2",
-            "PUBLISH QoS 0 sensor/2",
-            "PUBLISH QoS 1 id 1 - {Topic Alias: 1}",
-        ]
+            "PUBLISH QoS 0 sensor/2 {Topic Alias: 1}",
+            "PUBLISH QoS 0 - {Topic Alias: 1}",
+            "PUBLISH QoS 1 id 1 sensor/1 {Topic Alias: 1}",
+        ],
+        "the topic that was not used for longest gives its alias away"
     );
     script.lose();
     script.events();
@@ -348,4 +349,29 @@ fn acknowledgements_of_nothing_are_counted_and_harmless() {
     assert!(script.sent().is_empty());
     assert!(script.events().is_empty());
     assert_eq!(script.client.statistics().unknown_acknowledgements, 5);
+}
+
+#[test]
+fn a_message_that_its_caller_forgot_leaves_the_protocol_as_if_he_had_not() {
+    let mut script = with_receive_maximum(1);
+    let first = script.publish("a", QoS::ExactlyOnce).unwrap().unwrap();
+    script.publish("b", QoS::AtLeastOnce).unwrap();
+    script.sent();
+    script.client.forget(first);
+    script.receive(pubrec(1, PubAckReason::Success));
+    assert_eq!(script.sent(), ["PUBREL 1 Success"]);
+    script.receive(pubcomp(1));
+    assert_eq!(script.events(), [""; 0]);
+    assert_eq!(script.sent(), ["PUBLISH QoS 1 id 1 b"], "its unit of the Receive Maximum is free");
+    // It has ended: forgetting it again means nothing to whoever has its place.
+    let third = script.publish("c", QoS::AtLeastOnce).unwrap().unwrap();
+    assert_eq!(third.slot(), first.slot());
+    script.client.forget(first);
+    script.receive(puback(1, PubAckReason::Success));
+    script.sent();
+    script.receive(puback(1, PubAckReason::Success));
+    assert_eq!(
+        script.events(),
+        ["published 1 acknowledged: Success", "published 0 acknowledged: Success"]
+    );
 }
