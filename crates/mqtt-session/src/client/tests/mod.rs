@@ -4,6 +4,7 @@ mod authenticate;
 mod calls;
 mod connect;
 mod connection;
+mod deliveries;
 mod keep_alive;
 mod leave;
 mod offline;
