@@ -25,8 +25,9 @@ pub use client::{
     ClientStatistics, ConfigError, Delivery, DialFault, DisconnectError, DisconnectOptions,
     EndReason, Jitter, Message, Negotiated, Offline, OnFull, OnFullQos0, Outage, Overflow,
     Publication, PublishError, PublishId, PublishOutcome, ReceivedMessage, Reconnect, Republish,
-    RequestError, RequestId, RequestOutcome, ServerLimit, ServerReference, SessionPolicy,
-    SubscribeError, SubscriptionKey, Target, Unsent, UnsentMessage, Violation, Will,
+    RequestError, RequestId, RequestOutcome, SavedSession, SavedSessionError, ServerLimit,
+    ServerReference, SessionPolicy, SubscribeError, SubscriptionKey, Target, Unsent, UnsentMessage,
+    Violation, Will,
 };
 pub use index::{FilterId, SubscriptionIndex};
 pub use time::{Deadline, Time, Timer};

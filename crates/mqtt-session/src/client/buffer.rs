@@ -56,11 +56,11 @@ pub enum BufferOverflow {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferOptions {
-    messages: usize,
-    bytes: usize,
-    on_full_qos0: OnFullQos0,
-    on_full: OnFull,
-    manual: bool,
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
+    pub(super) on_full_qos0: OnFullQos0,
+    pub(super) on_full: OnFull,
+    pub(super) manual: bool,
 }
 
 impl Default for BufferOptions {
@@ -185,6 +185,10 @@ impl Buffer {
             told: [false; 3],
             is_late: false,
         }
+    }
+
+    pub(super) const fn options(&self) -> BufferOptions {
+        self.options
     }
 
     pub(super) const fn is_manual(&self) -> bool {

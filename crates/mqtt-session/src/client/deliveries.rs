@@ -186,6 +186,14 @@ impl Deliveries {
         self.slots.len() - self.free.len()
     }
 
+    /// The identifiers of the messages that no reader has answered for.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = PacketId> {
+        self.slots.iter().filter_map(|slot| match slot.state {
+            State::Waiting { id, .. } | State::Abandoned(id) => Some(id),
+            State::Free | State::Answered(..) => None,
+        })
+    }
+
     /// The connection is gone, the session is not: the server sends again what it was not
     /// answered, under the same identifiers, and the deliveries stay good. Returns the identifiers
     /// of the messages that nobody will answer: they are new ones when they come again.

@@ -15,6 +15,9 @@ pub enum ConfigError {
     /// The will's topic is no Topic Name.
     #[error("the topic of the will cannot be used: {0}")]
     WillTopic(TopicError),
+    /// The saved session is one of another Client Identifier than the configured one.
+    #[error("the saved session belongs to another client identifier")]
+    ClientIdentifier,
     /// A text or a value that CONNECT cannot carry.
     #[error("the configuration does not fit into CONNECT: {0}")]
     Connect(#[from] EncodeError),

@@ -25,6 +25,7 @@ mod reconnect;
 mod redirect;
 mod requests;
 mod retry;
+mod saved;
 mod session;
 mod statistics;
 mod subscriptions;
@@ -53,6 +54,7 @@ pub use readers::ReceivedMessage;
 pub use reconnect::{Attempt, EndReason, Target};
 pub use redirect::ServerReference;
 pub use retry::{DialFault, Outage};
+pub use saved::{SavedSession, SavedSessionError};
 pub use statistics::ClientStatistics;
 pub use subscriptions::SubscriptionKey;
 

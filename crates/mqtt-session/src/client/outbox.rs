@@ -6,6 +6,8 @@
 //! QoS 1 and 2) until it is sent; a QoS 0 message is then forgotten, the others stay until they
 //! are acknowledged.
 
+mod saved;
+
 use std::collections::VecDeque;
 
 use mqtt_codec::{EncodeError, QoS};

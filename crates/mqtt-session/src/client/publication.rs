@@ -124,7 +124,7 @@ const SPARE_BYTES: usize = 1024;
 /// Its header is encoded when it is accepted: what is not known by then, the packet identifier and
 /// DUP, stands at fixed places and is filled in on the way out. Only a Message Expiry Interval,
 /// which counts down, and topic aliases need it encoded anew.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Outgoing {
     /// Everything up to the payload.
     header: Vec<u8>,
@@ -287,7 +287,7 @@ impl Outgoing {
     }
 
     /// Its properties without the Message Expiry Interval.
-    fn forwardable(&self) -> &[u8] {
+    pub(super) fn forwardable(&self) -> &[u8] {
         let start = self.header.len().saturating_sub(self.properties_len as usize);
         self.header.get(start..).unwrap_or_default()
     }
@@ -318,6 +318,15 @@ impl Outgoing {
     /// Seconds until the message expires, rounded up; `Some(0)` once it has expired.
     pub(super) fn expiry(&self, now: Time) -> Option<u32> {
         self.expires_at.map(|at| now.secs_until(at))
+    }
+
+    pub(super) const fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// Lets it expire then.
+    pub(super) const fn set_expiry(&mut self, at: Option<Time>) {
+        self.expires_at = at;
     }
 
     /// When it expires.

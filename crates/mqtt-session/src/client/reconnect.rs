@@ -141,6 +141,16 @@ impl Reconnecting {
         }
     }
 
+    /// Where the server has moved for good.
+    pub(super) fn moved_to(&self) -> &[ServerReference] {
+        &self.moved_to
+    }
+
+    /// It had moved in an earlier run.
+    pub(super) fn restore_moved_to(&mut self, servers: Vec<ServerReference>) {
+        self.moved_to = servers;
+    }
+
     /// Whether the application wants to leave.
     pub(super) const fn is_leaving(&self) -> bool {
         self.is_leaving

@@ -14,7 +14,7 @@ use super::subscriptions::{Kind, SubscriptionKey};
 use crate::exchange::Acknowledged;
 
 /// A SUBSCRIBE or UNSUBSCRIBE that is to be sent or waits for its answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Request {
     /// Subscribe to what this subscription holds.
     Subscribe {
@@ -27,6 +27,14 @@ pub(super) enum Request {
 }
 
 impl Request {
+    /// What is to be unsubscribed from, if that is what it is.
+    pub(super) fn unsubscribes(&self) -> Option<(SubscriptionKey, &[Box<str>])> {
+        match self {
+            Self::Unsubscribe { subscription, filters } => Some((*subscription, filters)),
+            Self::Subscribe { .. } => None,
+        }
+    }
+
     pub(super) const fn is_unsubscribe(&self) -> bool {
         matches!(self, Self::Unsubscribe { .. })
     }

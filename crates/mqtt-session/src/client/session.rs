@@ -13,7 +13,7 @@ use super::outbox::Outbox;
 use super::requests::Request;
 use super::statistics::ClientStatistics;
 use super::subscriptions::Subscriptions;
-use crate::exchange::{Exchange, Incoming, Outgoing};
+use crate::exchange::{Acknowledged, Exchange, Incoming, Outgoing, Recorded};
 
 /// The part of a client that outlives its connections.
 #[derive(Debug)]
@@ -61,21 +61,23 @@ impl Session {
     }
 
     /// Messages that were encoded for the connection and never left it are to be sent for the
-    /// first time again.
+    /// first time again; except those that the server acknowledged all the same, knowing nothing
+    /// of them but that their identifiers would come.
     pub(super) fn take_back(&mut self, last_first: impl Iterator<Item = (PacketId, u32)>) {
         for (id, slot) in last_first {
             let qos = self.outbox.get(slot).map_or(QoS::AtLeastOnce, |message| message.qos);
-            self.abandon(id, qos);
-            self.outbox.queue_first(slot);
+            if self.exchanges.item(id) == Some(&slot) && self.abandon(id, qos) {
+                self.outbox.queue_first(slot);
+            }
         }
     }
 
-    /// Ends an exchange whose PUBLISH was not sent.
-    pub(super) fn abandon(&mut self, id: PacketId, qos: QoS) {
+    /// Ends an exchange whose PUBLISH was not sent. False if it has gone on as if it had been.
+    pub(super) fn abandon(&mut self, id: PacketId, qos: QoS) -> bool {
         if qos == QoS::ExactlyOnce {
-            let _refused = self.exchanges.on_pubrec(id, true);
+            matches!(self.exchanges.on_pubrec(id, true), Recorded::Refused(_))
         } else {
-            let _acknowledged = self.exchanges.on_puback(id);
+            matches!(self.exchanges.on_puback(id), Acknowledged::Done(_))
         }
     }
 

@@ -12,6 +12,8 @@
 //! identifiers, or with one that a change has overtaken, a message goes to the holders of every
 //! filter that matches.
 
+mod saved;
+
 use std::collections::VecDeque;
 
 use mqtt_codec::{

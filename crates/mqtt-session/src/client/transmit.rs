@@ -222,7 +222,7 @@ impl Sender<'_> {
                     // [MQTT-3.3.1-1]: with DUP. An expiry that ended since it was first sent
                     // changes nothing [MQTT-4.3.3-7].
                     if let Err(error) = self.send(slot, Some(id), true) {
-                        self.session.abandon(id, qos);
+                        let _ended = self.session.abandon(id, qos);
                         self.end(slot, PublishOutcome::NotAllowed(error));
                     }
                 }
@@ -353,7 +353,7 @@ impl Sender<'_> {
         } else if let Some(id) = self.session.exchanges.send(qos, slot)
             && let Err(error) = self.send(slot, Some(id), false)
         {
-            self.session.abandon(id, qos);
+            let _ended = self.session.abandon(id, qos);
             self.end(slot, PublishOutcome::NotAllowed(error));
         }
     }
@@ -417,7 +417,7 @@ fn send_at_once(
     match open.ready.push_message(id, slot, encode, &publication.payload) {
         Ok(header) => Ok(Some(session.outbox.fill(slot, header, publication))),
         Err(error) => {
-            session.abandon(id, qos);
+            let _ended = session.abandon(id, qos);
             Err(too_large(error))
         }
     }

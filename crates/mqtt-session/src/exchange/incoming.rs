@@ -13,7 +13,7 @@ use mqtt_codec::PacketId;
 
 /// The QoS 2 packet identifiers of the peer that await PUBREL, and how many of the peer's
 /// messages this side has not answered for good on this connection.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Incoming {
     /// Identifiers in pages of 64, sorted by number; a page without any is removed.
     pages: Vec<Page>,
@@ -25,7 +25,7 @@ pub(crate) struct Incoming {
     maximum: u16,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Page {
     /// Identifier divided by 64.
     number: u16,

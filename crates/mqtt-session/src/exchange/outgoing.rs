@@ -21,7 +21,7 @@ use core::num::NonZeroU16;
 use mqtt_codec::{PacketId, QoS};
 
 /// The open exchanges that this side began, each with an item `T` of the owner's.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outgoing<T> {
     /// The exchange of packet identifier `n` stands at `n - 1`.
     places: Vec<Place<T>>,
@@ -42,7 +42,7 @@ pub(crate) struct Outgoing<T> {
     connection_order: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Place<T> {
     /// When the PUBLISH was first sent, or when its PUBREC came.
     order: u64,
@@ -51,7 +51,7 @@ struct Place<T> {
     state: State<T>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State<T> {
     /// Not in use; the packet identifier of the next free place, 0 for none.
     Free { next: u16 },
@@ -356,6 +356,43 @@ impl<T> Outgoing<T> {
         }
         self.link_free();
         refused
+    }
+
+    /// The free packet identifiers of the table, in the order in which they will be used.
+    pub(crate) fn free_ids(&self) -> impl Iterator<Item = u16> {
+        let mut next = self.first_free;
+        core::iter::from_fn(move || {
+            let id = PacketId::new(next)?;
+            let State::Free { next: following } = self.places.get(index(id))?.state else {
+                return None;
+            };
+            next = following;
+            Some(id.get())
+        })
+    }
+
+    /// Uses free packet identifiers in the order in which they were saved; without one that was
+    /// left out nothing changes.
+    pub(crate) fn order_free(&mut self, ids: &[u16]) {
+        while self.places.len() < ids.iter().copied().max().unwrap_or_default().into() {
+            self.push_free();
+        }
+        let is_free = |id: &u16| {
+            let place = PacketId::new(*id).and_then(|id| self.places.get(index(id)));
+            place.is_some_and(|place| matches!(place.state, State::Free { .. }))
+        };
+        let all = self.places.len() - usize::from(self.open);
+        if ids.len() != all || !ids.iter().all(is_free) {
+            return self.link_free();
+        }
+        let following = ids.iter().copied().skip(1).chain([0]);
+        for (id, next) in ids.iter().filter_map(|id| PacketId::new(*id)).zip(following) {
+            if let Some(place) = self.places.get_mut(index(id)) {
+                place.state = State::Free { next };
+            }
+        }
+        self.first_free = ids.first().copied().unwrap_or_default();
+        self.last_free = ids.last().copied().unwrap_or_default();
     }
 
     /// Ends every exchange and hands out the items, by packet identifier.

@@ -15,6 +15,7 @@ mod reconnect;
 mod redirect;
 mod resume;
 mod retry;
+mod saved;
 mod subscribe;
 mod transitions;
 mod violations;

@@ -236,3 +236,26 @@ fn qos_0_messages_that_did_not_leave_are_lost_with_the_connection_and_counted() 
     script.connect(true, &PropertyBuf::new());
     assert_eq!(script.sent(), ["PUBLISH QoS 1 id 1 b"], "without DUP: it was never sent");
 }
+
+/// A server that acknowledges what was not sent breaks no rule that a client could see, for it
+/// may only be early; nothing is sent or told twice for it.
+#[test]
+fn what_the_server_acknowledged_before_it_was_sent_is_not_sent_again() {
+    let mut script = Script::open(resuming());
+    script.publish("a", QoS::AtLeastOnce).unwrap();
+    script.publish("b", QoS::ExactlyOnce).unwrap();
+    script.receive(puback(1, PubAckReason::Success));
+    script.receive(pubrec(2, PubAckReason::Success));
+    script.lose();
+    assert_eq!(
+        script.events(),
+        ["published 0 acknowledged: Success", "closed: the connection was lost"]
+    );
+    script.connect(true, &PropertyBuf::new());
+    assert_eq!(script.sent(), ["PUBREL 2 Success"]);
+    script.receive(pubcomp(2));
+    assert_eq!(script.events(), ["published 1 acknowledged: Success"]);
+    assert_eq!(script.client.outgoing_messages(), 0);
+    script.publish("c", QoS::AtLeastOnce).unwrap();
+    assert_eq!(script.sent(), ["PUBLISH QoS 1 id 1 c"]);
+}
