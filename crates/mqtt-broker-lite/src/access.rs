@@ -21,14 +21,15 @@ pub use passwords::set_password;
 
 pub(crate) use hooks::{DynAuthenticator, DynAuthorizer};
 
+pub(crate) use tasks::Tasks;
+
 use crate::config::Config;
 use crate::error::BindError;
 use crate::files::FileError;
-use crate::inbox::Inbox;
 use acl::{Acl, Who};
 #[cfg(feature = "files")]
 use passwords::Passwords;
-use tasks::{Checks, Panicked, Tasks, guarded};
+use tasks::{Checks, Panicked, guarded};
 
 /// A decision, on its way to the broker.
 #[derive(Debug)]
@@ -49,8 +50,6 @@ pub(crate) struct Chain {
     authenticators: Vec<Arc<dyn DynAuthenticator>>,
     authorizers: Vec<Arc<dyn DynAuthorizer>>,
     allow_anonymous: bool,
-    /// Whether some listener takes identities from client certificates.
-    certificates: bool,
 }
 
 impl Chain {
@@ -73,25 +72,7 @@ impl Chain {
             authenticators: config.authenticators.clone(),
             authorizers: config.authorizers.clone(),
             allow_anonymous: config.allow_anonymous,
-            certificates: config
-                .listeners
-                .iter()
-                .any(|listener| listener.identity_from_certificate),
         })
-    }
-
-    /// Whether anybody says who clients are.
-    pub(crate) fn authenticates(&self) -> bool {
-        #[cfg(feature = "files")]
-        if self.passwords.is_some() {
-            return true;
-        }
-        self.certificates || !self.authenticators.is_empty()
-    }
-
-    /// Whether anybody says what clients may do.
-    pub(crate) fn authorizes(&self) -> bool {
-        self.acl.is_some() || !self.authorizers.is_empty()
     }
 
     /// Whether some questions are answered on other threads.
@@ -219,21 +200,19 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Asks those of `chain`; what is answered elsewhere comes back through `inbox`.
-    ///
-    /// # Errors
-    ///
-    /// When the operating system has no thread left.
-    pub(crate) fn new(
-        chain: Chain,
-        config: &Config,
-        inbox: &Arc<Inbox>,
-    ) -> Result<Self, BindError> {
-        let tasks = match chain.checks_elsewhere() {
-            true => Some(Tasks::new(config, Arc::clone(inbox))?),
-            false => None,
-        };
-        Ok(Self { chain: Arc::new(chain), tasks })
+    /// Asks those of `chain`; what is answered elsewhere comes back through an inbox.
+    pub(crate) fn new(chain: Chain, tasks: Option<Tasks>) -> Self {
+        Self { chain: Arc::new(chain), tasks }
+    }
+
+    /// Asks those of `chain` from here on. Decisions that are under way are still taken by those
+    /// who were asked.
+    #[cfg(feature = "files")]
+    pub(crate) fn replace(&mut self, chain: Chain, tasks: Option<Tasks>) {
+        self.chain = Arc::new(chain);
+        if self.tasks.is_none() {
+            self.tasks = tasks;
+        }
     }
 
     /// Decides about a question of the broker. `None` if it is no question, or if the answer

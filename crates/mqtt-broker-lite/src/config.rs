@@ -221,6 +221,15 @@ pub struct Config {
     /// The protocol's own settings and limits. Its decisions are asked for as files and hooks
     /// need them.
     pub broker: BrokerConfig,
+    /// How often the broker publishes what has changed in its `$SYS/broker/` topics. Zero
+    /// publishes nothing. Default: zero. Whoever may read them learns much about the broker, and
+    /// they count as retained messages.
+    pub sys_interval: Duration,
+    /// Where HTTP requests are answered: `/metrics` in the text form of Prometheus, and `/healthz`
+    /// while the broker lives. Whoever reaches it may read them. Default: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// Whether a server without listeners is wanted.
+    is_in_memory: bool,
     /// How long a shutdown may take: what was not sent to a client by then is lost to it.
     /// Default: 5 seconds.
     pub shutdown_timeout: Duration,
@@ -236,6 +245,35 @@ impl Config {
         Self::listening(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
     }
 
+    /// Listens nowhere and opens no socket at all: clients come by
+    /// [`Server::connect`](crate::Server::connect).
+    pub fn in_memory() -> Self {
+        let mut config = Self::free_port();
+        config.listeners.clear();
+        config.is_in_memory = true;
+        config
+    }
+
+    /// Whether clients are asked who they are.
+    pub(crate) fn authenticates(&self) -> bool {
+        #[cfg(feature = "files")]
+        if self.password_file.is_some() {
+            return true;
+        }
+        !self.authenticators.is_empty()
+            || self.listeners.iter().any(|listener| listener.identity_from_certificate)
+    }
+
+    /// Whether strangers are kept out, or are wanted.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.allow_anonymous || self.authenticates()
+    }
+
+    /// Whether somebody says what clients may do.
+    pub(crate) fn authorizes(&self) -> bool {
+        self.acl_file.is_some() || !self.authorizers.is_empty()
+    }
+
     /// Checks what can be checked without listening: the same errors that
     /// [`Server::bind`](crate::Server::bind) would give for them.
     ///
@@ -243,28 +281,28 @@ impl Config {
     ///
     /// [`BindError`] names the first thing that is wrong.
     pub fn check(&self) -> Result<(), BindError> {
-        let chain = Chain::load(self)?;
-        self.check_with(&chain)?;
+        self.check_settings()?;
+        Chain::load(self)?;
         for listener in &self.listeners {
             Route::new(listener, self)?;
         }
         Ok(())
     }
 
-    /// Checks everything but the files, which `chain` was made from.
-    pub(crate) fn check_with(&self, chain: &Chain) -> Result<(), BindError> {
-        if self.listeners.is_empty() {
+    /// Checks everything but the files.
+    pub(crate) fn check_settings(&self) -> Result<(), BindError> {
+        if self.listeners.is_empty() && !self.is_in_memory {
             return Err(BindError::NoListener);
         }
         let Decisions { connect, publish, subscribe, read, .. } = self.broker.decisions;
-        let answered = (!connect || chain.authenticates())
-            && (!(publish || subscribe || read) || chain.authorizes());
+        let answered = (!connect || self.authenticates())
+            && (!(publish || subscribe || read) || self.authorizes());
         if !answered {
             return Err(BindError::Decisions);
         }
         for listener in &self.listeners {
             listener.check()?;
-            listener.resolve(self.allow_anonymous || chain.authenticates())?;
+            listener.resolve(self.is_guarded())?;
         }
         Ok(())
     }
@@ -294,6 +332,9 @@ impl Config {
             authenticators: Vec::new(),
             authorizers: Vec::new(),
             broker: BrokerConfig::default(),
+            sys_interval: Duration::ZERO,
+            metrics: None,
+            is_in_memory: false,
             shutdown_timeout: Duration::from_secs(5),
             linger_timeout: Duration::from_secs(1),
         }
@@ -321,6 +362,8 @@ impl fmt::Debug for Config {
             .field("authenticators", &self.authenticators.len())
             .field("authorizers", &self.authorizers.len())
             .field("broker", &self.broker)
+            .field("sys_interval", &self.sys_interval)
+            .field("metrics", &self.metrics)
             .field("shutdown_timeout", &self.shutdown_timeout)
             .field("linger_timeout", &self.linger_timeout)
             .finish()

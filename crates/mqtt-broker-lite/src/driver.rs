@@ -10,16 +10,19 @@
 
 mod answers;
 mod connection;
+mod input;
 mod linger;
 mod listeners;
 mod open;
 mod output;
+mod sys;
 #[cfg(unix)]
 mod unix;
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io;
 use std::mem;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,16 +31,20 @@ use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 use mqtt_session::{Broker, BrokerEvent, CloseCause, ConnectionId, Time, TransmitBuf};
 
-use crate::access::{Access, Chain};
+use crate::access::{Access, Chain, Tasks};
 use crate::config::Config;
 use crate::error::{BindError, ServerError};
 use crate::inbox::{Command, Inbox};
 use crate::listen::Address;
+#[cfg(feature = "files")]
+use crate::reload::Reload;
+use crate::status::Status;
 use crate::transport::Transports;
 use connection::{Connection, Connections, Marks, Pipes};
 use linger::Lingering;
 use listeners::Listeners;
-use output::{Buffers, SHORT_MEANS_BLOCKED, Written, write};
+use output::{Buffers, Written, write};
+use sys::SysTopics;
 
 /// Bytes that one read takes at most, which is also what one connection may bring in one turn.
 const READ_AT_MOST: usize = 64 * 1024;
@@ -78,6 +85,11 @@ pub(crate) struct Driver {
     connections: Connections,
     pipes: Pipes,
     transports: Transports,
+    sys: SysTopics,
+    /// Where metrics are served.
+    metrics: Option<SocketAddr>,
+    /// Connections that were closed before a handshake began.
+    handshakes_refused: u64,
     /// Connections that may have something to read.
     readable: VecDeque<ConnectionId>,
     /// Connections whose peer has sent its last byte in this turn.
@@ -96,20 +108,25 @@ pub(crate) struct Driver {
 impl Driver {
     /// Binds the listeners of `config`. Nothing is accepted before [`run`](Self::run).
     pub(crate) fn bind(config: Config) -> Result<Self, BindError> {
+        config.check_settings()?;
         let chain = Chain::load(&config)?;
-        config.check_with(&chain)?;
         let poll = Poll::new().map_err(BindError::Start)?;
-        let is_guarded = config.allow_anonymous || chain.authenticates();
-        let listeners = Listeners::bind(&config, is_guarded, poll.registry(), LAST_LISTENER)?;
+        let listeners = Listeners::bind(&config, poll.registry(), LAST_LISTENER)?;
         let inbox = Inbox::new(poll.registry(), Token(WAKER)).map_err(BindError::Start)?;
         let inbox = Arc::new(inbox);
         let mut broker = config.broker.clone();
-        broker.decisions.connect = chain.authenticates();
-        broker.decisions.publish = chain.authorizes();
-        broker.decisions.subscribe = chain.authorizes();
-        broker.decisions.read = chain.authorizes();
-        let transports = Transports::new(&config, &inbox, listeners.need_tasks())?;
-        let access = Access::new(chain, &config, &inbox)?;
+        broker.decisions.connect = config.authenticates();
+        broker.decisions.publish = config.authorizes();
+        broker.decisions.subscribe = config.authorizes();
+        broker.decisions.read = config.authorizes();
+        let mut transports = Transports::new(&config, &inbox);
+        if listeners.need_tasks() {
+            transports.make_runtime()?;
+        }
+        let metrics =
+            config.metrics.map(|address| transports.serve_metrics(address)).transpose()?;
+        let tasks = Tasks::if_needed(&chain, &config, &inbox)?;
+        let access = Access::new(chain, tasks);
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| BindError::Entropy(error.into()))?;
         Ok(Self {
@@ -119,6 +136,9 @@ impl Driver {
             now: Time::ZERO,
             broker: Broker::new(broker, seed),
             access,
+            sys: SysTopics::new(config.sys_interval),
+            metrics,
+            handshakes_refused: 0,
             listeners,
             connections: Connections::default(),
             pipes: Pipes::default(),
@@ -138,6 +158,30 @@ impl Driver {
     /// The addresses that are listened on.
     pub(crate) fn addresses(&self) -> Vec<Address> {
         self.listeners.addresses()
+    }
+
+    /// Where metrics are served.
+    pub(crate) const fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
+    /// How the broker is.
+    fn status(&self) -> Status {
+        Status {
+            statistics: self.broker.statistics().clone(),
+            gauges: self.broker.gauges(),
+            uptime: self.now.duration_since(Time::ZERO),
+            handshakes_failed: self.handshakes_refused + self.transports.failed(),
+        }
+    }
+
+    /// Another configuration holds from here on.
+    #[cfg(feature = "files")]
+    fn reload(&mut self, reload: Reload) {
+        let Reload { chain, tasks, routes } = reload;
+        self.access.replace(chain, tasks);
+        self.listeners.replace_routes(&routes);
+        self.broker.rights_changed(self.now, None);
     }
 
     /// The way to send commands.
@@ -188,6 +232,7 @@ impl Driver {
             self.broker.poll_timeout().map(|deadline| deadline.at),
             self.listeners.next_deadline(),
             self.lingering.next_deadline(),
+            self.sys.next_deadline(),
             self.buffers.next_deadline(),
             self.stopping,
         ];
@@ -247,6 +292,17 @@ impl Driver {
                 self.open_pipe(pipe, peer);
             }
             Command::Look(id) => self.look(id),
+            Command::Status(reply) => {
+                // Who asked may have lost interest.
+                let _ = reply.send(self.status());
+            }
+            Command::Connect(stream) => self.transports.start_local(stream),
+            #[cfg(feature = "files")]
+            Command::Reload(reload, done) => {
+                self.reload(*reload);
+                // Who asked may have lost interest.
+                let _ = done.send(());
+            }
             Command::TaskOver(handshake) => self.transports.task_over(handshake),
             Command::RightsChanged(client_id) => {
                 self.broker.rights_changed(self.now, client_id.as_deref());
@@ -270,71 +326,13 @@ impl Driver {
         }
     }
 
-    /// Reads each connection that may have something once.
-    fn read(&mut self) {
-        let mut unsettled = 0;
-        for _ in 0..self.readable.len() {
-            let Some(id) = self.readable.pop_front() else { break };
-            unsettled += self.read_one(id);
-            if unsettled >= READ_AHEAD {
-                unsettled = 0;
-                self.settle();
-            }
-        }
-    }
-
-    /// Reads `id` once and gives what came to the broker; returns how much that was.
-    fn read_one(&mut self, id: ConnectionId) -> usize {
-        let Some(connection) = self.connections.find(id) else { return 0 };
-        connection.marks.clear(Marks::QUEUED);
-        if connection.marks.has(Marks::ENDED) || !connection.marks.has(Marks::READABLE) {
-            return 0;
-        }
-        // What was not read stays marked: the broker says when to go on.
-        if !self.broker.accepts_input(id) {
-            return 0;
-        }
-        let mut stream = self.pipes.stream(connection);
-        match stream.read(&mut self.read_buffer) {
-            Ok(count) if count > 0 => {
-                let drained = count < self.read_buffer.len()
-                    && SHORT_MEANS_BLOCKED
-                    && !connection.marks.has(Marks::READ_CLOSED);
-                if drained {
-                    connection.marks.clear(Marks::READABLE);
-                } else {
-                    enqueue(connection, &mut self.readable);
-                }
-                let input = self.read_buffer.get(..count).unwrap_or_default();
-                self.broker.handle_input(id, self.now, input);
-                count
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                enqueue(connection, &mut self.readable);
-                0
-            }
-            Err(error)
-                if error.kind() == io::ErrorKind::WouldBlock
-                    && !connection.marks.has(Marks::WRITE_FAILED) =>
-            {
-                connection.marks.clear(Marks::READABLE | Marks::READ_CLOSED);
-                0
-            }
-            end => {
-                if let Err(error) = end {
-                    tracing::debug!(connection = id.slot(), %error, "connection lost");
-                    connection.marks.set(Marks::WRITE_FAILED);
-                }
-                connection.marks.set(Marks::ENDED);
-                self.ended.push(id);
-                0
-            }
-        }
-    }
-
     fn handle_timeouts(&mut self) {
         if self.broker.poll_timeout().is_some_and(|deadline| deadline.at <= self.now) {
             self.broker.handle_timeout(self.now);
+        }
+        if self.sys.is_due(self.now) {
+            let status = self.status();
+            self.sys.publish(self.now, &status, &mut self.broker);
         }
         self.lingering.handle_timeout(self.now);
         self.buffers.handle_timeout(self.now);
@@ -490,6 +488,12 @@ impl Driver {
         }
         self.buffers.give_back(self.now, *held);
         self.write_out(id);
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.inbox.close();
     }
 }
 

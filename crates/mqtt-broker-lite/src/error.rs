@@ -52,6 +52,14 @@ pub enum BindError {
         /// What is wrong.
         reason: String,
     },
+    /// The operating system does not let us serve metrics there.
+    #[error("cannot serve metrics on {address}: {source}")]
+    Metrics {
+        /// The address as configured.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The library was built without what a listener needs.
     #[error("{listen} needs the feature `{feature}`, which this build does not have")]
     Feature {
@@ -92,3 +100,8 @@ pub enum ServerError {
         message: String,
     },
 }
+
+/// The broker has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the broker has stopped")]
+pub struct Stopped;

@@ -3,12 +3,17 @@
 use std::io;
 use std::mem;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::{Registry, Token, Waker};
 use mqtt_session::{ConnectionId, PeerInfo};
+use tokio::io::DuplexStream;
+use tokio::sync::oneshot;
 
 use crate::access::Answer;
+#[cfg(feature = "files")]
+use crate::reload::Reload;
+use crate::status::Status;
 use crate::transport::{Handshake, Pipe};
 
 /// What a handle asks of the broker's thread.
@@ -24,6 +29,13 @@ pub(crate) enum Command {
     OpenPipe(Arc<Pipe>, PeerInfo, Option<IpAddr>),
     /// The pipe of this connection has something, or takes something.
     Look(ConnectionId),
+    /// Somebody wants to know how the broker is.
+    Status(oneshot::Sender<Status>),
+    /// The embedding program connects, without a socket.
+    Connect(DuplexStream),
+    /// Another configuration holds from here on.
+    #[cfg(feature = "files")]
+    Reload(Box<Reload>, oneshot::Sender<()>),
     /// A task has ended.
     TaskOver(Handshake),
     /// What clients may do has changed, for one client identifier or for all.
@@ -33,7 +45,8 @@ pub(crate) enum Command {
 /// Commands on their way to the broker's thread, and the means to wake it.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    commands: Mutex<Vec<Command>>,
+    /// `None` once nobody takes them any more.
+    commands: Mutex<Option<Vec<Command>>>,
     waker: Waker,
 }
 
@@ -44,15 +57,15 @@ impl Inbox {
     ///
     /// When the operating system has no descriptor left for the waker.
     pub(crate) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
-        Ok(Self { commands: Mutex::new(Vec::new()), waker: Waker::new(registry, token)? })
+        Ok(Self { commands: Mutex::new(Some(Vec::new())), waker: Waker::new(registry, token)? })
     }
 
-    /// Hands `command` over and wakes the thread, unless an earlier command already has.
+    /// Hands `command` over and wakes the thread, unless an earlier command already has. Once the
+    /// thread has ended, the command is dropped, and whoever waits for its answer hears of it.
     pub(crate) fn send(&self, command: Command) {
         let first = {
-            // A list of commands is whole after every statement, so a panic elsewhere while the
-            // lock was held does not matter.
-            let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut commands = self.commands();
+            let Some(commands) = &mut *commands else { return };
             commands.push(command);
             commands.len() == 1
         };
@@ -63,6 +76,19 @@ impl Inbox {
 
     /// Takes everything that has arrived.
     pub(crate) fn take(&self) -> Vec<Command> {
-        mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
+        self.commands().as_mut().map(mem::take).unwrap_or_default()
+    }
+
+    /// Takes nothing any more.
+    pub(crate) fn close(&self) {
+        // Dropped without the lock: a command may hold what sends another one when it is dropped.
+        let rest = self.commands().take();
+        drop(rest);
+    }
+
+    fn commands(&self) -> MutexGuard<'_, Option<Vec<Command>>> {
+        // A list of commands is whole after every statement, so a panic elsewhere while the
+        // lock was held does not matter.
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -42,16 +42,21 @@ mod config;
 mod driver;
 mod error;
 mod files;
+mod http;
 mod inbox;
 mod listen;
+#[cfg(feature = "files")]
+mod reload;
 mod server;
 #[cfg(feature = "files")]
 mod settings;
+mod status;
 mod transport;
 
 pub use mqtt_session::{
     AuthenticateAnswer, AuthenticateRequest, BrokerConfig, BrokerLimits, ConnectGrant,
-    ConnectRefusal, ConnectRequest, Decisions, PublishRequest, ReadRequest, SubscribeRequest,
+    ConnectRefusal, ConnectRequest, Decisions, Dropped, Gauges, PublishRequest, ReadRequest,
+    Statistics, SubscribeRequest,
 };
 
 #[cfg(feature = "files")]
@@ -59,9 +64,12 @@ pub use access::set_password;
 pub use access::{Authenticator, Authorizer, ConnectVerdict, Permission};
 
 pub use config::{Config, Listener};
-pub use error::{BindError, ServerError};
+pub use error::{BindError, ServerError, Stopped};
 pub use files::{FileError, Problem};
 pub use listen::{Address, DEFAULT_PORT, Listen, ListenError, Network, NetworkError, Transport};
+#[cfg(feature = "files")]
+pub use reload::ReloadError;
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use server::Server;
+pub use status::Status;

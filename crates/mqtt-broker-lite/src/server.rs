@@ -10,13 +10,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 
+use tokio::io::DuplexStream;
 use tokio::sync::oneshot;
 
 use crate::config::Config;
 use crate::driver::Driver;
-use crate::error::{BindError, ServerError};
+use crate::error::{BindError, ServerError, Stopped};
 use crate::inbox::{Command, Inbox};
 use crate::listen::Address;
+use crate::status::Status;
 
 /// A broker that runs on a thread of its own.
 ///
@@ -28,7 +30,11 @@ use crate::listen::Address;
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<Address>,
+    metrics: Option<SocketAddr>,
     inbox: Arc<Inbox>,
+    /// The configuration that holds.
+    #[cfg(feature = "files")]
+    config: tokio::sync::Mutex<Config>,
     /// How the thread ended, until that was told.
     end: Option<oneshot::Receiver<Result<(), ServerError>>>,
     thread: Option<JoinHandle<()>>,
@@ -39,10 +45,14 @@ const _: () = {
     is_shared_between_threads::<Server>();
 };
 
+/// Bytes that wait in each direction of [`Server::connect`].
+const LOCAL_BUFFER: usize = 64 * 1024;
+
 /// What the thread tells once it listens.
 #[derive(Debug)]
 struct Ready {
     addresses: Vec<Address>,
+    metrics: Option<SocketAddr>,
     inbox: Arc<Inbox>,
 }
 
@@ -57,7 +67,8 @@ impl Server {
     /// [`BindError`] when a listener cannot be had or is not allowed, or the operating system
     /// has no thread, descriptor or random numbers for the broker. Nothing stays open then.
     pub async fn bind(config: Config) -> Result<Self, BindError> {
-        Self::start(move |ready| serve(config, ready)).await
+        let running = config.clone();
+        Self::start(running, move |ready| serve(config, ready)).await
     }
 
     /// Starts a broker and waits until it accepts connections. Not for async code, whose thread
@@ -72,6 +83,7 @@ impl Server {
 
     /// Runs `body` on a new thread and waits for what it tells.
     async fn start(
+        config: Config,
         body: impl FnOnce(oneshot::Sender<Result<Ready, BindError>>) -> Result<(), ServerError>
         + Send
         + 'static,
@@ -90,8 +102,18 @@ impl Server {
             })
             .map_err(BindError::Start)?;
         match is_ready.await {
-            Ok(Ok(Ready { addresses, inbox })) => {
-                Ok(Self { addresses, inbox, end: Some(end), thread: Some(thread) })
+            Ok(Ok(Ready { addresses, metrics, inbox })) => {
+                #[cfg(not(feature = "files"))]
+                drop(config);
+                Ok(Self {
+                    addresses,
+                    metrics,
+                    inbox,
+                    #[cfg(feature = "files")]
+                    config: tokio::sync::Mutex::new(config),
+                    end: Some(end),
+                    thread: Some(thread),
+                })
             }
             Ok(Err(error)) => Err(error),
             // The sender went without a word: the thread is over or about to be.
@@ -113,6 +135,67 @@ impl Server {
     /// The address of the first listener that has a socket address.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.addresses.iter().find_map(Address::socket_addr)
+    }
+
+    /// Where metrics are served, with the port that was found
+    /// ([`Config::metrics`](crate::Config::metrics)).
+    pub const fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
+    /// A connection to the broker without a socket: what is written to it, the broker reads, as
+    /// from any other client. Give it to a client library that takes a stream, and publish and
+    /// subscribe with that.
+    ///
+    /// Decisions about it are taken as for others; its peer has no address. If the broker has
+    /// stopped, or takes no more connections, it is closed.
+    pub fn connect(&self) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(LOCAL_BUFFER);
+        self.inbox.send(Command::Connect(theirs));
+        ours
+    }
+
+    /// What the broker has counted, and what it holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] when the broker has stopped.
+    pub async fn status(&self) -> Result<Status, Stopped> {
+        let (reply, status) = oneshot::channel();
+        self.inbox.send(Command::Status(reply));
+        status.await.map_err(|_| Stopped)
+    }
+
+    /// Replaces the configuration, if all of it can be: files that it names are read again,
+    /// certificates and rights included, and hold for whatever happens from here on. Rights are
+    /// asked about again for what waits already. Connections stay.
+    ///
+    /// What cannot change while the broker runs has to be the same in both: listeners, limits
+    /// and whether anybody is asked about clients at all.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError`](crate::ReloadError) when anything is not as it should be. Nothing has
+    /// changed then.
+    #[cfg(feature = "files")]
+    pub async fn reload(&self, config: Config) -> Result<(), crate::ReloadError> {
+        let mut running = self.config.lock().await;
+        let (old, new, inbox) = (running.clone(), config.clone(), Arc::clone(&self.inbox));
+        let (ready, prepared) = oneshot::channel();
+        // Files are read elsewhere: this may run on a thread that must not block.
+        thread::Builder::new()
+            .name("mqtt-reload".to_owned())
+            .spawn(move || {
+                // Who waits may have lost interest.
+                let _ = ready.send(crate::reload::Reload::prepare(&old, &new, &inbox));
+            })
+            .map_err(BindError::Start)?;
+        let prepared = prepared.await.map_err(|_| crate::ReloadError::Stopped)??;
+        let (done, is_done) = oneshot::channel();
+        self.inbox.send(Command::Reload(Box::new(prepared), done));
+        is_done.await.map_err(|_| crate::ReloadError::Stopped)?;
+        *running = config;
+        Ok(())
     }
 
     /// Says that what clients may do has changed, for one client identifier or for all: each
@@ -189,7 +272,11 @@ fn serve(
             return Ok(());
         }
     };
-    let told = ready.send(Ok(Ready { addresses: driver.addresses(), inbox: driver.inbox() }));
+    let told = ready.send(Ok(Ready {
+        addresses: driver.addresses(),
+        metrics: driver.metrics(),
+        inbox: driver.inbox(),
+    }));
     match told {
         Ok(()) => driver.run(),
         // The caller lost interest while we were binding.
@@ -233,7 +320,8 @@ mod tests {
 
     #[test]
     fn a_panic_of_the_broker_before_it_is_ready_surfaces_at_bind() {
-        let error = block_on(Server::start(|_ready| panic!("out of order"))).unwrap_err();
+        let error = block_on(Server::start(Config::free_port(), |_ready| panic!("out of order")))
+            .unwrap_err();
         assert!(
             matches!(&error, BindError::Server(ServerError::Panicked { message }) if message == "out of order"),
             "{error:?}"
@@ -242,9 +330,13 @@ mod tests {
 
     #[test]
     fn a_panic_of_the_running_broker_surfaces_at_the_handle() {
-        let mut server = block_on(Server::start(|ready| {
+        let mut server = block_on(Server::start(Config::free_port(), |ready| {
             let driver = Driver::bind(Config::free_port()).unwrap();
-            let told = Ready { addresses: driver.addresses(), inbox: driver.inbox() };
+            let told = Ready {
+                addresses: driver.addresses(),
+                metrics: driver.metrics(),
+                inbox: driver.inbox(),
+            };
             ready.send(Ok(told)).unwrap();
             panic!("out of order")
         }))
@@ -258,7 +350,7 @@ mod tests {
     #[test]
     fn a_bind_that_is_given_up_leaves_no_listener_behind() {
         let (sent, received) = std::sync::mpsc::channel();
-        let future = Server::start(move |ready| {
+        let future = Server::start(Config::free_port(), move |ready| {
             let driver = Driver::bind(Config::free_port()).unwrap();
             sent.send(driver.addresses()).unwrap();
             // The caller is gone by now.

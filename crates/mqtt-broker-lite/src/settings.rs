@@ -11,6 +11,7 @@ mod table;
 mod tests;
 
 use std::fmt::{self, Display};
+use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use mqtt_codec::QoS;
 
+use crate::config::Config;
 use crate::listen::Listen;
 
 /// One setting of a `T`: of the whole configuration, or of one listener.
@@ -161,6 +163,19 @@ impl Place for Option<Box<str>> {
     fn write(&mut self, value: Value) -> Result<(), String> {
         let Value::Text(text) = value else { return misfit(&value) };
         *self = Some(text.into());
+        Ok(())
+    }
+}
+
+impl Place for Option<SocketAddr> {
+    fn read(&self) -> Value {
+        self.map_or(Value::Unset, |address| Value::Text(address.to_string()))
+    }
+
+    fn write(&mut self, value: Value) -> Result<(), String> {
+        let Value::Text(text) = value else { return misfit(&value) };
+        let wrong = |_| format!("{text:?} is no address with a port");
+        *self = Some(text.parse().map_err(wrong)?);
         Ok(())
     }
 }
@@ -412,4 +427,48 @@ fn grouped(number: u64) -> String {
         grouped.push(digit);
     }
     grouped
+}
+
+/// The settings that may change while a broker runs.
+const RELOADED: [&str; 3] = ["access.allow_anonymous", "access.password_file", "access.acl_file"];
+/// The settings of a listener that may.
+const RELOADED_OF_LISTENER: [&str; 8] = [
+    "certificate",
+    "key",
+    "client_ca",
+    "client_crl",
+    "client_certificate_optional",
+    "identity_from_certificate",
+    "proxy_protocol",
+    "origins",
+];
+
+/// What differs between two configurations and cannot change while a broker runs.
+pub(crate) fn that_need_a_restart(old: &Config, new: &Config) -> Vec<String> {
+    let mut found: Vec<String> = table::SETTINGS
+        .iter()
+        .filter(|setting| !RELOADED.contains(&&*setting.path()))
+        .filter(|setting| (setting.read)(old) != (setting.read)(new))
+        .map(Setting::path)
+        .collect();
+    if old.listeners.len() != new.listeners.len() {
+        found.push("the number of listeners".to_owned());
+    }
+    for (number, (old, new)) in old.listeners.iter().zip(&new.listeners).enumerate() {
+        let differ = table::LISTENER_SETTINGS
+            .iter()
+            .filter(|setting| !RELOADED_OF_LISTENER.contains(&setting.key))
+            .filter(|setting| (setting.read)(old) != (setting.read)(new));
+        found.extend(differ.map(|setting| format!("`{}` of listener {}", setting.key, number + 1)));
+        if old.proxy_protocol.is_empty() != new.proxy_protocol.is_empty() {
+            found.push(format!("whether listener {} has `proxy_protocol`", number + 1));
+        }
+    }
+    if old.authenticates() != new.authenticates() {
+        found.push("whether clients are asked who they are".to_owned());
+    }
+    if old.authorizes() != new.authorizes() {
+        found.push("whether clients are asked about what they may do".to_owned());
+    }
+    found
 }

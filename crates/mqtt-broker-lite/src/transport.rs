@@ -13,11 +13,12 @@ pub(crate) mod websocket;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mqtt_session::PeerInfo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -27,9 +28,13 @@ pub(crate) use pipe::{Found, Pipe};
 
 use crate::config::{Config, Listener};
 use crate::error::BindError;
+use crate::http;
 use crate::inbox::{Command, Inbox};
 use crate::listen::Network;
 use relay::{Framing, relay};
+
+/// The number of the listener that the embedding program comes by.
+const LOCAL: u16 = u16::MAX;
 
 /// What happens to connections of a listener before the loop has their bytes.
 #[derive(Clone, Debug)]
@@ -107,14 +112,16 @@ impl Route {
 /// The tasks, as the loop sees them.
 #[derive(Debug)]
 pub(crate) struct Transports {
-    /// `None` if no listener needs it.
+    /// `None` as long as nothing needs it.
     runtime: Option<Runtime>,
+    threads: NonZeroU16,
     inbox: Arc<Inbox>,
     /// Tasks that have not ended.
     tasks: usize,
     /// Of these, those that have not come to an end with their handshakes, by address.
     handshakes: BTreeMap<IpAddr, usize>,
     under_way: usize,
+    failed: u64,
     most: usize,
     most_of_address: usize,
     patience: Duration,
@@ -134,36 +141,90 @@ pub(crate) enum Refused {
 }
 
 impl Transports {
-    /// A runtime, if one of the routes needs it.
-    ///
-    /// # Errors
-    ///
-    /// When the operating system has no thread or descriptor left.
-    pub(crate) fn new(
-        config: &Config,
-        inbox: &Arc<Inbox>,
-        is_needed: bool,
-    ) -> Result<Self, BindError> {
-        let runtime = || {
-            Builder::new_multi_thread()
-                .worker_threads(config.transport_threads.get().into())
-                .thread_name("mqtt-transport")
-                .enable_all()
-                .build()
-                .map_err(BindError::Start)
-        };
+    /// No runtime yet.
+    pub(crate) fn new(config: &Config, inbox: &Arc<Inbox>) -> Self {
         let limits = &config.broker.limits;
-        Ok(Self {
-            runtime: if is_needed { Some(runtime()?) } else { None },
+        Self {
+            runtime: None,
+            threads: config.transport_threads,
             inbox: Arc::clone(inbox),
             tasks: 0,
             handshakes: BTreeMap::new(),
             under_way: 0,
+            failed: 0,
             most: config.handshakes.get().into(),
             most_of_address: limits.connections_per_address,
             patience: limits.connect_timeout,
             stop: watch::Sender::new(false),
-        })
+        }
+    }
+
+    /// Makes the runtime, unless it is there.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system has no thread or descriptor left.
+    pub(crate) fn make_runtime(&mut self) -> Result<&Runtime, BindError> {
+        let runtime = match self.runtime.take() {
+            Some(runtime) => runtime,
+            None => Builder::new_multi_thread()
+                .worker_threads(self.threads.get().into())
+                .thread_name("mqtt-transport")
+                .enable_all()
+                .build()
+                .map_err(BindError::Start)?,
+        };
+        Ok(self.runtime.insert(runtime))
+    }
+
+    /// Serves metrics at `address`; returns the address with the port that was found.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system does not let us listen there.
+    pub(crate) fn serve_metrics(&mut self, address: SocketAddr) -> Result<SocketAddr, BindError> {
+        let failed = |source| BindError::Metrics { address, source };
+        let listener = http::bind(address).map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        let inbox = Arc::clone(&self.inbox);
+        self.make_runtime()?.spawn(http::serve(listener, inbox));
+        Ok(bound)
+    }
+
+    /// Serves the embedding program, which has the other end of `stream`.
+    pub(crate) fn start_local(&mut self, stream: DuplexStream) {
+        if *self.stop.borrow() {
+            return;
+        }
+        let inbox = Arc::clone(&self.inbox);
+        let task = Task {
+            inbox: Arc::clone(&self.inbox),
+            handshake: Handshake { counted: None, is_over: true },
+            stop: self.stop.subscribe(),
+        };
+        let started = self.make_runtime().map(|runtime| {
+            runtime.spawn(async move {
+                // Its end is told when it is dropped.
+                let _task = task;
+                let pipe = Arc::new(Pipe::new(Arc::clone(&inbox)));
+                let peer = PeerInfo { address: None, listener: LOCAL, identity: None };
+                inbox.send(Command::OpenPipe(Arc::clone(&pipe), peer, None));
+                relay(stream, &pipe, Framing::Plain).await;
+            });
+        });
+        match started {
+            Ok(()) => {
+                self.tasks += 1;
+                // It is taken as one that has been through its handshakes.
+                self.under_way += 1;
+            }
+            Err(error) => tracing::error!(%error, "cannot serve the embedding program"),
+        }
+    }
+
+    /// Handshakes that failed.
+    pub(crate) const fn failed(&self) -> u64 {
+        self.failed
     }
 
     /// Starts the task of a connection.
@@ -225,6 +286,7 @@ impl Transports {
     pub(crate) fn task_over(&mut self, handshake: Handshake) {
         self.tasks = self.tasks.saturating_sub(1);
         if !handshake.is_over {
+            self.failed += 1;
             self.handshake_over(handshake.counted);
         }
     }

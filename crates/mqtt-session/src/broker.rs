@@ -12,6 +12,7 @@ mod decide;
 mod deliver;
 mod event;
 mod failures;
+mod host;
 mod input;
 mod messages;
 mod publish;

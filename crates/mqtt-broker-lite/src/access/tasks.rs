@@ -11,14 +11,14 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
-use super::Answer;
+use super::{Answer, Chain};
 use crate::config::Config;
 use crate::error::BindError;
 use crate::inbox::{Command, Inbox};
 
 /// The runtime of hooks and password checks.
 #[derive(Debug)]
-pub(super) struct Tasks {
+pub(crate) struct Tasks {
     /// `None` once it is shut down.
     runtime: Option<Runtime>,
     inbox: Arc<Inbox>,
@@ -28,7 +28,20 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    pub(super) fn new(config: &Config, inbox: Arc<Inbox>) -> Result<Self, BindError> {
+    /// A runtime, if somebody of `chain` needs it.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system has no thread left.
+    pub(crate) fn if_needed(
+        chain: &Chain,
+        config: &Config,
+        inbox: &Arc<Inbox>,
+    ) -> Result<Option<Self>, BindError> {
+        chain.checks_elsewhere().then(|| Self::new(config, Arc::clone(inbox))).transpose()
+    }
+
+    fn new(config: &Config, inbox: Arc<Inbox>) -> Result<Self, BindError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(config.hook_threads.get().into())
             .thread_name("mqtt-hooks")

@@ -43,6 +43,8 @@ pub(super) struct Listeners {
 struct Listener {
     socket: Listening,
     address: Address,
+    /// The number of the configured listener.
+    configured: usize,
     /// What happens to its connections.
     route: Arc<Route>,
     /// Connections may be waiting.
@@ -90,24 +92,20 @@ pub(super) struct Accepted {
 impl Listeners {
     /// Binds every listener of `config` and resolves names, which may take time. The listener
     /// that stands first shows its events with `last_token`, the next with the token before it.
-    /// `is_guarded` says that strangers are kept out, or are wanted.
     pub(super) fn bind(
         config: &Config,
-        is_guarded: bool,
         registry: &Registry,
         last_token: usize,
     ) -> Result<Self, BindError> {
         let mut listeners = Self::default();
-        for listen in &config.listeners {
+        for (configured, listen) in config.listeners.iter().enumerate() {
             let route = Arc::new(Route::new(listen, config)?);
-            for mut listener in bind_one(listen, &route, is_guarded)? {
+            for mut listener in bind_one(listen, &route, config.is_guarded())? {
+                listener.configured = configured;
                 let token = Token(last_token - listeners.all.len());
                 listener.socket.register(registry, token).map_err(BindError::Start)?;
                 listeners.all.push(listener);
             }
-        }
-        if listeners.all.is_empty() {
-            return Err(BindError::NoListener);
         }
         Ok(listeners)
     }
@@ -168,6 +166,16 @@ impl Listeners {
         }
     }
 
+    /// What happens to new connections from here on, for each configured listener.
+    #[cfg(feature = "files")]
+    pub(super) fn replace_routes(&mut self, routes: &[Arc<Route>]) {
+        for listener in &mut self.all {
+            if let Some(route) = routes.get(listener.configured) {
+                listener.route = Arc::clone(route);
+            }
+        }
+    }
+
     /// Whether some connections are not the loop's own from the beginning.
     pub(super) fn need_tasks(&self) -> bool {
         self.all.iter().any(|listener| !listener.route.is_direct())
@@ -212,7 +220,7 @@ fn bind_one(
             let socket = super::unix::Listener::bind(path, listener.mode).map_err(failed)?;
             let address = Address::Unix { path: path.clone() };
             let (socket, route) = (Listening::Unix(socket), Arc::clone(route));
-            return Ok(vec![Listener { socket, address, route, waiting: false }]);
+            return Ok(vec![Listener { socket, address, configured: 0, route, waiting: false }]);
         }
         #[cfg(not(unix))]
         Listen::Unix { .. } => return Err(failed(io::ErrorKind::Unsupported.into())),
@@ -225,6 +233,7 @@ fn bind_one(
             Ok((socket, address)) => bound.push(Listener {
                 socket: Listening::Tcp(socket),
                 address: Address::Socket { transport, address, path: path.clone() },
+                configured: 0,
                 route: Arc::clone(route),
                 waiting: false,
             }),

@@ -21,6 +21,7 @@ impl Driver {
                 Some(peer) if !route.is_direct() => {
                     let started = self.transports.start(stream.into(), peer, listener, &route);
                     if let Err(refused) = started {
+                        self.handshakes_refused += 1;
                         tracing::debug!(%peer, %refused, "connection refused");
                     }
                 }

@@ -92,6 +92,13 @@ pub(super) const SETTINGS: &[Setting<Config>] = settings! { Config;
 [""] {
     shutdown_timeout: ANY_TIME, (c) c.shutdown_timeout,
         "How long a shutdown may take: what was not sent to a client by then is lost to it.";
+    sys_interval: ANY_TIME, (c) c.sys_interval,
+        "How often the broker publishes what has changed in its `$SYS/broker/` topics; `\"0s\"` \
+         publishes nothing. Whoever may read them learns much about the broker, and they count \
+         as retained messages. `\"10s\"` is usual.";
+    metrics: Form::Text("an address and a port, such as `\"127.0.0.1:9883\"`"), (c) c.metrics,
+        "Where HTTP requests are answered: `/metrics` in the text form of Prometheus, and \
+         `/healthz` while the broker lives. Whoever reaches it may read them.";
     transport_threads: Form::Number(1, U16), (c) c.transport_threads,
         "Threads on which TLS, WebSocket and the PROXY protocol are spoken, if a listener needs \
          them.";

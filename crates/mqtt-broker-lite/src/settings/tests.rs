@@ -32,6 +32,7 @@ fn another(form: Form, now: &Value) -> Value {
         }
         (Form::Texts(_), _) => Value::Texts(vec!["https://a.example".to_owned()]),
         (Form::Path, _) => Value::Path("/other/place".into()),
+        (Form::Text(what), _) if what.contains("port") => Value::Text("127.0.0.1:9".to_owned()),
         (Form::Text(_), _) => Value::Text("a \"text\" \\ \u{7}".to_owned()),
         (form, now) => panic!("{form:?} {now:?}"),
     }

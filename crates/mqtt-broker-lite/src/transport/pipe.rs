@@ -4,6 +4,7 @@
 //! Each side is woken only if it has something to do that it has not been told of.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -116,7 +117,7 @@ impl Pipe {
         drop(state);
         self.to_write.notify_one();
         self.has_room.notify_one();
-        self.is_finished.notify_one();
+        self.is_finished.notify_waiters();
     }
 }
 
@@ -248,10 +249,14 @@ impl Pipe {
     /// Waits until the loop is through; how long the rest may take.
     pub(super) async fn finished(&self) -> Duration {
         loop {
+            // Both halves of a task may wait here, so all are told; and those that are told
+            // nothing any more have to be listening before they look.
+            let mut told = pin!(self.is_finished.notified());
+            told.as_mut().enable();
             if let Some(linger) = self.state().linger {
                 return linger;
             }
-            self.is_finished.notified().await;
+            told.await;
         }
     }
 

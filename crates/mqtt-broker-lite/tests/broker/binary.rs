@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, connect};
@@ -11,6 +11,7 @@ use crate::client::{Client, connect};
 pub(crate) struct Program {
     child: Child,
     stdout: BufReader<ChildStdout>,
+    stderr: Option<BufReader<ChildStderr>>,
 }
 
 impl Program {
@@ -20,7 +21,7 @@ impl Program {
     }
 
     /// Starts a command that becomes the program.
-    fn run(command: &mut Command) -> Self {
+    pub(crate) fn run(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -28,7 +29,8 @@ impl Program {
             .spawn()
             .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        Self { child, stdout }
+        let stderr = child.stderr.take().map(BufReader::new);
+        Self { child, stdout, stderr }
     }
 
     /// The address in the next ready line.
@@ -38,8 +40,7 @@ impl Program {
 
     /// The address in the next ready line, which is of this scheme.
     pub(crate) fn ready_over(&mut self, scheme: &str) -> SocketAddr {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
+        let line = self.line();
         let address = line.strip_prefix(&format!("listening on {scheme}://")).and_then(|rest| {
             // The line has an end, and nothing else follows the address.
             rest.strip_suffix('\n')
@@ -55,6 +56,25 @@ impl Program {
         assert!(status.unwrap().success());
     }
 
+    /// The next line on standard output.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Waits for a line of the log.
+    pub(crate) fn log_line(&mut self, is_wanted: impl Fn(&str) -> bool) -> String {
+        let log = self.stderr.as_mut().unwrap();
+        loop {
+            let mut line = String::new();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the log has ended");
+            if is_wanted(&line) {
+                return line;
+            }
+        }
+    }
+
     /// Everything that is still to come on standard output.
     pub(crate) fn rest_of_output(&mut self) -> String {
         let mut text = String::new();
@@ -65,7 +85,7 @@ impl Program {
     /// Waits for the end: the exit status and what stands on standard error.
     pub(crate) fn end(&mut self) -> (ExitStatus, String) {
         let mut text = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        self.stderr.take().unwrap().read_to_string(&mut text).unwrap();
         (self.child.wait().unwrap(), text)
     }
 }

@@ -159,6 +159,16 @@ pub(crate) fn connect(client_id: &str) -> Vec<u8> {
     packet(0x10, &body)
 }
 
+/// CONNECT with these flags and properties, and what follows the client identifier.
+pub(crate) fn connect_with(client_id: &str, flags: u8, properties: &[u8], rest: &[u8]) -> Vec<u8> {
+    let mut body = b"\x00\x04MQTT\x05".to_vec();
+    body.extend_from_slice(&[flags, 0x00, 0x3c, u8::try_from(properties.len()).unwrap()]);
+    body.extend_from_slice(properties);
+    put_text(&mut body, client_id);
+    body.extend_from_slice(rest);
+    packet(0x10, &body)
+}
+
 /// CONNECT like [`connect`], with a user name and a password.
 pub(crate) fn connect_as(client_id: &str, user: &str, password: &str) -> Vec<u8> {
     let mut body = b"\x00\x04MQTT\x05\xc2\x00\x3c\x00".to_vec();
@@ -194,7 +204,7 @@ pub(crate) fn publish_qos1(topic: &str, id: u8, payload: &[u8]) -> Vec<u8> {
     packet(0x32, &body)
 }
 
-fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     let mut length = body.len();
     loop {

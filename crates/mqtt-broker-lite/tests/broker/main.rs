@@ -15,9 +15,12 @@ mod access;
 mod binary;
 mod client;
 mod config;
+mod embedding;
 mod hostile;
 mod life;
 mod mosquitto;
+#[cfg(unix)]
+mod operation;
 mod proxy;
 mod serving;
 #[cfg(feature = "tls")]

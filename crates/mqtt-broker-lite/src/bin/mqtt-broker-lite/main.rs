@@ -1,19 +1,22 @@
 //! The broker as a program: the command line, signals, and logs on standard error.
 
+mod healthcheck;
 mod hints;
 mod passwd;
 mod signals;
 
 use std::error::Error;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use sd_notify::NotifyState;
+
 use mqtt_broker_lite::{Config, FileError, Listen, Listener, Server};
 
 use hints::describe;
-use signals::Signals;
+use signals::{Signal, Signals};
 use tracing_subscriber::filter::LevelFilter;
 
 /// A light MQTT 5 broker.
@@ -69,6 +72,15 @@ enum Command {
         /// The name of the user
         user: String,
     },
+    /// Ask a running broker for a sign of life; exit code 0 says that it lives
+    Healthcheck {
+        /// Where it listens, mqtt or unix [default: the first such listener of the configuration]
+        #[arg(value_name = "URL")]
+        url: Option<Listen>,
+        /// The configuration file of the broker
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -106,10 +118,7 @@ impl Arguments {
 
     /// The configuration: what the file says, and above it what the flags say.
     fn config(&self) -> Result<Config, FileError> {
-        let mut config = match &self.config {
-            Some(path) => Config::from_file(path)?,
-            None => Config::default(),
-        };
+        let mut config = read(self.config.as_deref())?;
         if !self.listen.is_empty() {
             config.listeners = self.listen.iter().map(|url| self.listener(url)).collect();
         }
@@ -135,9 +144,18 @@ fn main() -> ExitCode {
     }
 }
 
+/// What the file says, or the default.
+fn read(path: Option<&Path>) -> Result<Config, FileError> {
+    path.map_or_else(|| Ok(Config::default()), Config::from_file)
+}
+
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    if let Some(Command::Passwd { file, user }) = &arguments.command {
-        return passwd::run(file, user);
+    match &arguments.command {
+        Some(Command::Passwd { file, user }) => return passwd::run(file, user),
+        Some(Command::Healthcheck { url, config }) => {
+            return healthcheck::run(url.as_ref(), &read(config.as_deref())?);
+        }
+        None => {}
     }
     if arguments.print_default_config {
         write!(io::stdout(), "{}", Config::default().commented())?;
@@ -149,25 +167,56 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         writeln!(io::stdout(), "the configuration is in order")?;
         return Ok(());
     }
-    serve(config)
+    serve(config, arguments)
 }
 
-fn serve(config: Config) -> Result<(), Box<dyn Error>> {
+fn serve(config: Config, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
         // Before the ready line, so that whoever waits for it may send a signal at once.
         let mut signals = Signals::new()?;
         let mut server = Server::bind(config).await?;
         announce(&server)?;
-        tokio::select! {
-            signal = signals.next() => {
-                tracing::info!(signal, "shutting down");
-                server.shutdown().await?;
+        notify(&[NotifyState::Ready]);
+        loop {
+            let signal = tokio::select! {
+                signal = signals.next() => signal,
+                end = server.stopped() => return Ok(end?),
+            };
+            match signal {
+                Signal::Reload => reload(&server, arguments).await,
+                Signal::Stop(signal) => {
+                    tracing::info!(signal, "shutting down");
+                    notify(&[NotifyState::Stopping]);
+                    return Ok(server.shutdown().await?);
+                }
             }
-            end = server.stopped() => end?,
         }
-        Ok(())
     })
+}
+
+/// Reads the configuration again. If anything is wrong with it, the old one holds.
+async fn reload(server: &Server, arguments: &Arguments) {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "cannot tell the service manager of a reload"),
+    }
+    let reloaded = match arguments.config() {
+        Ok(config) => server.reload(config).await.map_err(|error| describe(&error)),
+        Err(error) => Err(error.to_string()),
+    };
+    match reloaded {
+        Ok(()) => tracing::info!("the configuration was read again"),
+        Err(error) => tracing::error!(%error, "the configuration stays as it was"),
+    }
+    notify(&[NotifyState::Ready]);
+}
+
+/// Tells the service manager, if there is one that wants to know.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "cannot reach the service manager");
+    }
 }
 
 /// Says on standard output where the broker listens.
@@ -175,6 +224,9 @@ fn announce(server: &Server) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for address in server.addresses() {
         writeln!(out, "listening on {address}")?;
+    }
+    if let Some(address) = server.metrics_addr() {
+        writeln!(out, "metrics on http://{address}/metrics")?;
     }
     out.flush()
 }
