@@ -1,5 +1,5 @@
 //! `cargo xtask conformance`: for each statement of the standard, where it is obeyed and by which
-//! tests that is proved; and the wire suite that judges any broker by the same list.
+//! tests that is proved; and the wire suite that judges any broker or client by the same list.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ use matrix::Matrix;
 const PAGE: &str = "docs/src/conformance-matrix.md";
 
 /// Flags that ask for the wire suite.
-const WIRE: &[&str] = &["--broker"];
+const WIRE: &[&str] = &["--broker", "--client"];
 
 pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     let is_wire = |arg: &String| {

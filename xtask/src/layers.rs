@@ -27,7 +27,16 @@ const LAYERS: &[Layer] = &[
     },
     Layer { name: "mqtt-broker-lite", may_use: &["mqtt-codec", "mqtt-session"] },
     Layer { name: "mqtt-tests", may_use: PUBLISHED },
-    Layer { name: "mqtt-conformance", may_use: &["mqtt-codec", "mqtt-tests", "mqtt-broker-lite"] },
+    Layer {
+        name: "mqtt-conformance",
+        may_use: &[
+            "mqtt-codec",
+            "mqtt-tests",
+            "mqtt-client-async",
+            "mqtt-client-blocking",
+            "mqtt-broker-lite",
+        ],
+    },
     Layer { name: "mqtt-book", may_use: PUBLISHED },
     Layer { name: "xtask", may_use: &[] },
 ];

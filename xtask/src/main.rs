@@ -64,7 +64,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "conformance",
-        args: "[--fresh | --broker URL [OPTIONS]]",
+        args: "[--fresh | --broker URL | --client COMMAND] [OPTIONS]",
         promise: "every statement of the standard is obeyed and proved",
         run: conformance::run,
     },

@@ -14,6 +14,7 @@ use mqtt_codec::{Decoded, Decoder, Frame, Limits, Packet, PacketType, decode};
 use mqtt_tests::scripted;
 
 use crate::{
+    client::Watch,
     finding::{Finding, Outcome, fail},
     journal::{Direction, Journal},
     message::Message,
@@ -30,14 +31,20 @@ pub(crate) struct Connection {
     name: String,
     stream: TcpStream,
     journal: Journal,
-    /// None where the other side is a client.
-    referee: Option<Referee>,
+    watcher: Watcher,
     decoder: Decoder,
     pending: VecDeque<Frame>,
     /// Every byte that came, up to a few.
     first: Vec<u8>,
     is_closed: bool,
     patience: Duration,
+}
+
+/// Who looks at every packet, according to who is on the other side.
+#[derive(Debug)]
+enum Watcher {
+    Broker(Referee),
+    Client(Watch),
 }
 
 /// How a connection ended, as far as its last words go.
@@ -55,16 +62,36 @@ impl Connection {
         name: &str,
         journal: Journal,
         patience: Duration,
-        is_to_broker: bool,
+    ) -> Outcome<Self> {
+        let watcher = Watcher::Broker(Referee::new(journal.clone()));
+        Self::watched(stream, name, journal, patience, watcher)
+    }
+
+    /// A connection that a client has made to us.
+    pub(crate) fn of_client(
+        stream: TcpStream,
+        name: &str,
+        journal: Journal,
+        patience: Duration,
+    ) -> Outcome<Self> {
+        let watcher = Watcher::Client(Watch::new(journal.clone()));
+        Self::watched(stream, name, journal, patience, watcher)
+    }
+
+    fn watched(
+        stream: TcpStream,
+        name: &str,
+        journal: Journal,
+        patience: Duration,
+        watcher: Watcher,
     ) -> Outcome<Self> {
         stream.set_nodelay(true).map_err(|error| io_fault(&error))?;
         let name = journal.name(name);
-        let referee = is_to_broker.then(|| Referee::new(journal.clone()));
         Ok(Self {
             name,
             stream,
             journal,
-            referee,
+            watcher,
             decoder: Decoder::new(Limits::new()),
             pending: VecDeque::new(),
             first: Vec::new(),
@@ -85,12 +112,13 @@ impl Connection {
         let mut rest = bytes.as_slice();
         while let Ok(Decoded::Packet(packet, len)) = decode(rest, &Limits::new()) {
             self.journal.residue(&packet);
-            if let Some(referee) = &mut self.referee {
-                referee.sent(&packet);
+            match &mut self.watcher {
+                Watcher::Broker(referee) => referee.sent(&packet),
+                Watcher::Client(watch) => watch.sent(&packet),
             }
             rest = rest.get(len..).unwrap_or_default();
         }
-        if let Some(referee) = self.referee.as_mut().filter(|_| !rest.is_empty()) {
+        if let (Watcher::Broker(referee), false) = (&mut self.watcher, rest.is_empty()) {
             referee.sent_wild();
         }
         match self.stream.write_all(&bytes) {
@@ -148,8 +176,10 @@ impl Connection {
             match frame.packet() {
                 Ok(packet) => {
                     self.journal.residue(&packet);
-                    if let Some(referee) = &mut self.referee {
-                        referee.received(&packet, frame.as_bytes().len());
+                    let size = frame.as_bytes().len();
+                    match &mut self.watcher {
+                        Watcher::Broker(referee) => referee.received(&packet, size),
+                        Watcher::Client(watch) => watch.received(&packet, size),
                     }
                 }
                 // The refusal that clients of MQTT 3.1.1 expect is not of this version.
@@ -161,14 +191,9 @@ impl Connection {
     }
 
     fn malformed(&self, error: &mqtt_codec::DecodeError) -> String {
-        match &self.referee {
-            Some(referee) => referee.malformed(error),
-            None => {
-                for id in crate::referee::broken_by(error) {
-                    self.journal.breach(id, error.to_string());
-                }
-                error.to_string()
-            }
+        match &self.watcher {
+            Watcher::Broker(referee) => referee.malformed(error),
+            Watcher::Client(watch) => watch.malformed(error),
         }
     }
 
@@ -359,10 +384,16 @@ impl Connection {
     }
 
     /// Cuts the connection, as a network does that fails.
-    pub(crate) fn cut(self) {
+    pub(crate) fn cut(mut self) {
+        self.shut();
+    }
+
+    /// Cuts the connection and stays, to be replaced by the next one.
+    pub(crate) fn shut(&mut self) {
         self.journal.line(&self.name, Direction::Ours, "the connection is cut");
         // It may be gone already.
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
+        self.is_closed = true;
     }
 
     /// Waits until the other side has closed; what came before stays.
@@ -451,6 +482,18 @@ impl Connection {
             }
             Farewell::Silent => Ok(()),
         }
+    }
+
+    /// As [`refused`](Self::refused), of a client: whatever it sends before it leaves, it leaves.
+    pub(crate) fn left_by_client(&mut self, codes: &[u8]) -> Outcome {
+        self.wait_closed("after a fault of the server")?;
+        match self.last_words() {
+            Farewell::Reason(_, reason) => self.compare(reason, codes),
+            Farewell::Silent => {
+                self.journal.weak(format!("closed without DISCONNECT {}", listed(codes)));
+            }
+        }
+        Ok(())
     }
 
     fn compare(&self, reason: u8, codes: &[u8]) {

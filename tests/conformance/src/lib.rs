@@ -2,7 +2,8 @@
 //!
 //! [`broker::judge`] talks raw bytes to a broker and says of each statement whose breaking shows on
 //! the wire whether it holds. What it needs to know of the broker it learns from the CONNACK; what
-//! the broker does not offer is skipped.
+//! the broker does not offer is skipped. [`client::judge`] plays the broker, and does the same with a
+//! client that acts out a few scenarios.
 
 #![allow(
     clippy::wildcard_enum_match_arm,
@@ -10,6 +11,7 @@
 )]
 
 pub mod broker;
+pub mod client;
 pub mod proxy;
 pub mod report;
 

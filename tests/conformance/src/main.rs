@@ -14,14 +14,22 @@ use std::{
 };
 
 use clap::Parser;
-use mqtt_conformance::{Expected, Profile, Report, Target, broker, report};
+use mqtt_conformance::{
+    Expected, Profile, Report, Target, broker,
+    client::{self, Subject},
+    report,
+};
 
-/// Judges a broker by every statement of the MQTT 5 standard that shows on the wire.
+/// Judges a broker or a client by every statement of the MQTT 5 standard that shows on the wire.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The broker, such as mqtt://127.0.0.1:1883
-    #[arg(long, value_name = "URL")]
-    broker: String,
+    #[arg(long, value_name = "URL", required_unless_present = "client")]
+    broker: Option<String>,
+
+    /// The client: a command with {port} and {scenario} in it
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["broker", "profile"])]
+    client: Option<String>,
 
     /// What the broker's owner says of it, as TOML
     #[arg(long, value_name = "FILE")]
@@ -53,12 +61,7 @@ fn main() -> ExitCode {
 
 /// Runs the suite; whether everything came out as it should.
 fn run(arguments: &Arguments) -> Result<bool, String> {
-    let profile = match &arguments.profile {
-        Some(path) => Profile::parse(&read(path)?).map_err(|error| named(path, error))?,
-        None => Profile::default(),
-    };
-    let target = Target::reach(&arguments.broker, profile, &run_name())?;
-    let report = broker::judge(&target);
+    let report = judge(arguments)?;
     print!("{}", report::text(&report));
     if let Some(path) = &arguments.json {
         write(path, &report::json(&report))?;
@@ -67,6 +70,21 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
         write(path, &report::junit(&report))?;
     }
     compare(arguments.expected.as_deref(), &report)
+}
+
+fn judge(arguments: &Arguments) -> Result<Report, String> {
+    if let Some(command) = &arguments.client {
+        if !command.contains("{port}") || !command.contains("{scenario}") {
+            return Err("--client: the command has {port} and {scenario} in it".to_owned());
+        }
+        return Ok(client::judge(&Subject::new(command)));
+    }
+    let profile = match &arguments.profile {
+        Some(path) => Profile::parse(&read(path)?).map_err(|error| named(path, error))?,
+        None => Profile::default(),
+    };
+    let address = arguments.broker.as_deref().unwrap_or_default();
+    Ok(broker::judge(&Target::reach(address, profile, &run_name())?))
 }
 
 /// Whether nothing failed, or only what is expected to.

@@ -20,6 +20,9 @@ pub enum Sabotage {
     /// Packets that break one of these rules are not noticed: the server never sees them. In place
     /// of a CONNECT it sees one without a fault.
     Overlooks(fn(&DecodeError) -> bool),
+    /// The same the other way round: the client never sees what breaks one of these rules, and in
+    /// place of a CONNACK it sees one without a fault.
+    OverlooksServer(fn(&DecodeError) -> bool),
     /// What the client sends comes to the server as something else.
     Hears(fn(&mut Memory, &[u8]) -> Step),
     /// What the server sends comes to the client as something else.
@@ -28,6 +31,8 @@ pub enum Sabotage {
     Both(fn(&mut Memory, &[u8]) -> Step, fn(&mut Memory, &[u8]) -> Step),
     /// The client never learns that the server has closed.
     HoldsOpen,
+    /// The server never learns that the client has closed.
+    HoldsServerOpen,
 }
 
 /// What a sabotage remembers.
@@ -191,8 +196,10 @@ impl Pump {
     fn run(mut self) {
         // However it ends, it is over; who is connected sees that.
         let _ended = self.pump().is_ok();
-        if matches!(self.sabotage, Sabotage::HoldsOpen) && !self.is_up {
-            return;
+        match self.sabotage {
+            Sabotage::HoldsOpen if !self.is_up => return,
+            Sabotage::HoldsServerOpen if self.is_up => return,
+            _ => {}
         }
         let _down = self.to.shutdown(Shutdown::Write).is_ok();
         if !self.is_up {
@@ -233,7 +240,8 @@ impl Pump {
             _ => {}
         }
         match (self.sabotage, self.is_up) {
-            (Sabotage::Overlooks(is_overlooked), true) => overlook(packet, is_overlooked),
+            (Sabotage::Overlooks(is_overlooked), true)
+            | (Sabotage::OverlooksServer(is_overlooked), false) => overlook(packet, is_overlooked),
             (Sabotage::Hears(hears) | Sabotage::Both(hears, _), true) => hears(&mut memory, packet),
             (Sabotage::Says(says) | Sabotage::Both(_, says), false) => says(&mut memory, packet),
             _ => Step::on(packet),
@@ -245,6 +253,7 @@ fn overlook(packet: &[u8], is_overlooked: fn(&DecodeError) -> bool) -> Step {
     match decode(packet, &Limits::new()) {
         Err(error) if is_overlooked(&error) => match packet {
             [first, ..] if first >> 4 == 1 => Step::on(FAULTLESS),
+            [first, ..] if first >> 4 == 2 => Step::on([0x20, 3, 0, 0, 0]),
             _ => Step::lost(),
         },
         _ => Step::on(packet),

@@ -401,6 +401,12 @@ pub(crate) fn broken_by(error: &DecodeError) -> Vec<&'static str> {
         Rule::NoTopicFilter => vec!["[MQTT-3.8.3-2]"],
         Rule::NoReasonCode => vec!["[MQTT-3.8.4-6]", "[MQTT-2.2.2-1]"],
         Rule::TopicAliasZero => vec!["[MQTT-3.3.2-8]"],
+        Rule::TrailingBytes if kind == Some(PacketType::Connect) => {
+            vec!["[MQTT-3.1.2-16]", "[MQTT-3.1.2-18]"]
+        }
+        Rule::FieldPastEnd if kind == Some(PacketType::Connect) => {
+            vec!["[MQTT-3.1.2-17]", "[MQTT-3.1.2-19]", "[MQTT-3.1.3-3]"]
+        }
         _ => Vec::new(),
     }
 }

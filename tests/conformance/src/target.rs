@@ -178,7 +178,7 @@ impl Target {
     pub(crate) fn open(&self, journal: &Journal, name: &str) -> Outcome<Connection> {
         let stream = TcpStream::connect_timeout(&self.address, self.patience())
             .map_err(|error| io_fault(&error))?;
-        Connection::new(stream, name, journal.clone(), self.patience(), true)
+        Connection::new(stream, name, journal.clone(), self.patience())
     }
 
     /// A connection whose CONNECT was accepted.

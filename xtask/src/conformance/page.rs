@@ -14,7 +14,7 @@ Every normative statement of MQTT 5.0, numbered by the standard, and every rule 
 without a number (MQTT5-U), in this project's own words: who has to act on it, which files obey
 it, and which tests prove that. `cargo xtask conformance` runs those tests and fails if one does not
 pass, and if a statement has neither proof nor exception. [Conformance](conformance.md) tells how to
-hold any other broker against the same list.
+hold any other broker or client against the same list.
 ";
 
 /// The matrix for the terminal.

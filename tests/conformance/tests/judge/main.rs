@@ -1,4 +1,4 @@
-//! The judge judged: our own broker with one behaviour at a time broken on purpose by a proxy. The
+//! The judge judged: our own broker and clients with one behaviour at a time broken on purpose by a proxy. The
 //! suite has to notice each, at the statement that it breaks.
 
 #![allow(
@@ -30,6 +30,10 @@ use mqtt_conformance::{
     statements,
 };
 
+mod client_hears;
+mod client_overlooks;
+mod client_says;
+mod clients;
 mod edit;
 mod hears;
 mod overlooks;
@@ -52,6 +56,9 @@ pub(crate) use rows;
 
 /// How many broken brokers are judged at once.
 const SIDE_BY_SIDE: usize = 16;
+
+/// How long an answer may take here: many that are waited for never come.
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// How much of what shows on the wire has to be judged so.
 const AT_LEAST_PERCENT: usize = 90;
@@ -96,7 +103,7 @@ const TRAFFIC: &[&str] = &["[MQTT-2.2.1-2]", "[MQTT-3.3.4-1]"];
 /// The statements of a row that did not notice.
 fn unnoticed(row: &Row, target: &Target, tests: &[Test]) -> Vec<String> {
     let proxy = Proxy::start(target.address(), row.how).unwrap();
-    let target = target.behind(proxy.address()).impatient(Duration::from_millis(1200));
+    let target = target.behind(proxy.address()).impatient(PATIENCE);
     let chosen: Vec<Test> = asking(tests, row.caught_by).into_iter().copied().collect();
     let results = broker::run_tests(&target, &chosen);
     let notices = |id: &&&str| {
@@ -174,9 +181,10 @@ fn nearly_every_statement_has_its_broken_behaviour() {
 
 #[test]
 fn a_broker_behind_an_honest_proxy_passes() {
+    // With the patience of the other tests: what they notice is not that they don't wait.
     let (server, target) = start(Config::free_port(), "hon");
     let proxy = Proxy::start(target.address(), Sabotage::Overlooks(|_| false)).unwrap();
-    let judged = broker::judge(&target.behind(proxy.address()));
+    let judged = broker::judge(&target.behind(proxy.address()).impatient(PATIENCE));
     let wrong = judged.count("fail") + judged.count("weak");
     assert_eq!(wrong, 0, "{}", mqtt_conformance::report::text(&judged));
     server.shutdown_blocking().unwrap();

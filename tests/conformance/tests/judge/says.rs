@@ -19,7 +19,7 @@ fn long() -> String {
 }
 
 /// Says why in packets of one type, at length.
-fn reason_string(bytes: &[u8], wanted: u8) -> Step {
+pub(crate) fn reason_string(bytes: &[u8], wanted: u8) -> Step {
     if kind(bytes) != wanted {
         return Step::on(bytes);
     }
@@ -27,7 +27,7 @@ fn reason_string(bytes: &[u8], wanted: u8) -> Step {
 }
 
 /// The same with a User Property.
-fn user_property(bytes: &[u8], wanted: u8) -> Step {
+pub(crate) fn user_property(bytes: &[u8], wanted: u8) -> Step {
     if kind(bytes) != wanted {
         return Step::on(bytes);
     }
@@ -40,7 +40,7 @@ fn message(bytes: &[u8], change: impl FnOnce(&mut PropertyValues)) -> Step {
 }
 
 /// Another reason code in an acknowledgement, whose form is the short one.
-fn unlisted(bytes: &[u8], wanted: u8, code: u8) -> Step {
+pub(crate) fn unlisted(bytes: &[u8], wanted: u8, code: u8) -> Step {
     if kind(bytes) != wanted {
         return Step::on(bytes);
     }
@@ -52,7 +52,7 @@ fn unlisted(bytes: &[u8], wanted: u8, code: u8) -> Step {
 }
 
 /// The last byte of packets of one type.
-fn last(bytes: &[u8], wanted: u8, change: impl FnOnce(&mut u8)) -> Step {
+pub(crate) fn last(bytes: &[u8], wanted: u8, change: impl FnOnce(&mut u8)) -> Step {
     bytes_of(bytes, wanted, |bytes| {
         if let Some(last) = bytes.last_mut() {
             change(last);
@@ -61,7 +61,7 @@ fn last(bytes: &[u8], wanted: u8, change: impl FnOnce(&mut u8)) -> Step {
 }
 
 /// The first two characters of the topic of a PUBLISH.
-fn topic(bytes: &[u8], with: [u8; 2]) -> Step {
+pub(crate) fn topic(bytes: &[u8], with: [u8; 2]) -> Step {
     bytes_of(bytes, 3, |bytes| {
         let at = bytes.iter().skip(1).position(|byte| byte & 0x80 == 0).unwrap() + 4;
         bytes[at..at + 2].copy_from_slice(&with);
