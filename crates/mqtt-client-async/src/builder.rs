@@ -15,7 +15,6 @@ use mqtt_session::{
     Reconnect, Republish, SessionPolicy, Will,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
 use crate::Client;
 use crate::address::Address;
@@ -23,6 +22,9 @@ use crate::dial::{self, Credentials, CredentialsFn, DialFailure, Dialler};
 use crate::driver::Driver;
 use crate::error::{ConnectError, ConnectionError};
 use crate::shared::{Shared, Status};
+#[cfg(feature = "rustls")]
+use crate::tls::{Tls, TlsSource};
+use crate::transport::{Connector, Transport};
 
 /// The options of a connection; made by [`Client::builder`].
 #[must_use = "nothing is connected unless one of the `connect` methods is awaited"]
@@ -33,6 +35,10 @@ pub struct ClientBuilder {
     has_user_name: bool,
     has_password: bool,
     credentials: Option<CredentialsFn>,
+    #[cfg(feature = "rustls")]
+    tls: TlsSource,
+    #[cfg(feature = "websocket")]
+    websocket_headers: Vec<(String, String)>,
 }
 
 impl ClientBuilder {
@@ -43,6 +49,10 @@ impl ClientBuilder {
             has_user_name: false,
             has_password: false,
             credentials: None,
+            #[cfg(feature = "rustls")]
+            tls: TlsSource::default(),
+            #[cfg(feature = "websocket")]
+            websocket_headers: Vec::new(),
         }
     }
 
@@ -231,6 +241,32 @@ impl ClientBuilder {
         self.with(|config| config.republish(republish))
     }
 
+    /// Whom to trust and what to show with TLS, which `mqtts` and `wss` addresses use; by default
+    /// whom the operating system trusts, and nothing. What was said by [`tls_config`] is forgotten.
+    ///
+    /// [`tls_config`]: Self::tls_config
+    #[cfg(feature = "rustls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = TlsSource::Options(tls);
+        self
+    }
+
+    /// A configuration of rustls for `mqtts` and `wss` addresses, used as it is. What was said by
+    /// [`tls`](Self::tls) is forgotten.
+    #[cfg(feature = "rustls")]
+    pub fn tls_config(mut self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
+        self.tls = TlsSource::Ready(config.into());
+        self
+    }
+
+    /// Adds a header to the request for a WebSocket, as some gateways want one to let it through.
+    /// A name or value that HTTP does not allow makes the attempt fail.
+    #[cfg(feature = "websocket")]
+    pub fn websocket_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.websocket_headers.push((name.into(), value.into()));
+        self
+    }
+
     /// Connects, and runs the driver as a task of the current tokio runtime.
     ///
     /// # Cancel safety
@@ -263,7 +299,7 @@ impl ClientBuilder {
     /// # Panics
     ///
     /// Outside of a tokio runtime with I/O and time enabled.
-    pub async fn connect_with_driver(self) -> Result<(Client, Driver<TcpStream>), ConnectError> {
+    pub async fn connect_with_driver(self) -> Result<(Client, Driver<Transport>), ConnectError> {
         let address = Address::parse(&self.address)?;
         let mut config = self.config;
         if let Some(user_name) = address.user_name.clone().filter(|_| !self.has_user_name) {
@@ -273,7 +309,21 @@ impl ClientBuilder {
             config = config.password(password);
         }
         let text = address.to_string();
-        let open = move |attempt: Attempt| dial::tcp(address.clone(), attempt.target);
+        let connector = Connector {
+            #[cfg(feature = "rustls")]
+            tls: if address.scheme.is_secure() {
+                Some(self.tls.config().await?.into())
+            } else {
+                None
+            },
+            #[cfg(feature = "websocket")]
+            websocket: crate::transport::websocket::Options {
+                headers: self.websocket_headers,
+                largest_packet: config.accepted_packet_size() as usize,
+            },
+            address,
+        };
+        let open = move |attempt: Attempt| connector.clone().open(attempt.target);
         let dialler = dial::dialler(open, self.credentials);
         keep_connected(config, dialler, text).await
     }
@@ -293,7 +343,35 @@ impl ClientBuilder {
     /// # Panics
     ///
     /// Outside of a tokio runtime with time enabled.
-    pub async fn connect_by<S, F, Fut>(self, mut open: F) -> Result<Client, ConnectError>
+    pub async fn connect_by<S, F, Fut>(self, open: F) -> Result<Client, ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+        F: FnMut(Attempt) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<S>> + Send + 'static,
+    {
+        let (client, driver) = self.connect_by_with_driver(open).await?;
+        tokio::spawn(driver);
+        Ok(client)
+    }
+
+    /// Connects over transports that the application opens, one for each attempt, and hands the
+    /// driver over: the application polls or spawns it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the attempt is given up.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time enabled.
+    pub async fn connect_by_with_driver<S, F, Fut>(
+        self,
+        mut open: F,
+    ) -> Result<(Client, Driver<S>), ConnectError>
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
         F: FnMut(Attempt) -> Fut + Send + Sync + 'static,
@@ -308,9 +386,7 @@ impl ClientBuilder {
             }
         };
         let dialler = dial::dialler(open, self.credentials);
-        let (client, driver) = keep_connected(self.config, dialler, self.address).await?;
-        tokio::spawn(driver);
-        Ok(client)
+        keep_connected(self.config, dialler, self.address).await
     }
 
     /// Connects over a transport that the application has made, and runs the driver as a task of

@@ -44,8 +44,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// The options for a connection to `address`: `mqtt://[user[:password]@]host[:port]`. It is
-    /// looked at when connecting.
+    /// The options for a connection to `address`: `mqtt://[user[:password]@]host[:port]`, or with
+    /// another [scheme](crate#transports). It is looked at when connecting.
     pub fn builder(address: &str) -> ClientBuilder {
         ClientBuilder::new(address)
     }

@@ -7,10 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mqtt_session::{Attempt, DialFault, Target};
-use tokio::net::TcpStream;
-
-use crate::address::Address;
+use mqtt_session::{Attempt, DialFault};
 
 /// What one connection logs in with, from [`ClientBuilder::credentials_fn`].
 ///
@@ -120,27 +117,6 @@ where
             Ok(Dialled { transport: opening.await?, credentials })
         })
     })
-}
-
-/// Opens a TCP connection to the server of an attempt.
-pub(crate) async fn tcp(configured: Address, target: Target) -> Result<TcpStream, DialFailure> {
-    let (host, port) = match &target {
-        Target::Configured => (configured.host.as_str(), configured.port),
-        Target::Server(server) => (server.host(), server.port().unwrap_or(crate::address::PORT)),
-    };
-    let address = match &target {
-        Target::Configured => configured.to_string(),
-        Target::Server(server) => server.to_string(),
-    };
-    let failure = |fault, error| DialFailure { fault, error, address: address.clone() };
-    let found = tokio::net::lookup_host((host, port)).await;
-    let found: Vec<_> = found.map_err(|error| failure(DialFault::NameNotFound, error))?.collect();
-    // [MQTT-4.2.0-1]
-    let transport = TcpStream::connect(&*found).await;
-    let transport = transport.map_err(|error| failure(fault(&error), error))?;
-    // Small packets leave at once; the driver gathers what can leave together.
-    transport.set_nodelay(true).map_err(|error| failure(fault(&error), error))?;
-    Ok(transport)
 }
 
 /// What kind of fault an error of the system is.

@@ -54,6 +54,8 @@ pub struct Driver<S> {
     /// When `timer` fires.
     armed: Option<Time>,
     accepts_input: bool,
+    /// The transport may hold back what was written.
+    needs_flush: bool,
     phase: Phase,
     /// Futures to wake after a turn; empty between turns.
     wakers: Vec<Waker>,
@@ -114,6 +116,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             armed: None,
             // CONNECT leaves before anything is read.
             accepts_input: false,
+            needs_flush: false,
             phase: Phase::Idle,
             wakers: Vec::new(),
         }
@@ -226,29 +229,34 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         }
     }
 
-    /// Writes until nothing is left.
+    /// Writes until nothing is left, here or in the transport.
     fn write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.out.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
         let Some(transport) = &mut self.transport else { return Poll::Ready(Ok(())) };
-        while !self.out.is_empty() {
-            let transport = transport.as_mut();
-            let written = if transport.is_write_vectored() {
-                let mut pieces = [IoSlice::new(&[]); PIECES];
-                let count = self.out.chunks_vectored(&mut pieces);
-                transport.poll_write_vectored(cx, pieces.get(..count).unwrap_or_default())
-            } else {
-                transport.poll_write(cx, self.out.chunk())
-            };
-            match ready!(written) {
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(written) => self.out.advance(written),
-                Err(error) => return Poll::Ready(Err(error)),
+        let mut transport = transport.as_mut();
+        if !self.out.is_empty() {
+            self.needs_flush = true;
+            while !self.out.is_empty() {
+                let transport = transport.as_mut();
+                let written = if transport.is_write_vectored() {
+                    let mut pieces = [IoSlice::new(&[]); PIECES];
+                    let count = self.out.chunks_vectored(&mut pieces);
+                    transport.poll_write_vectored(cx, pieces.get(..count).unwrap_or_default())
+                } else {
+                    transport.poll_write(cx, self.out.chunk())
+                };
+                match ready!(written) {
+                    Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Ok(written) => self.out.advance(written),
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
             }
+            self.out.reset(OUT_KEPT);
         }
-        self.out.reset(OUT_KEPT);
-        transport.as_mut().poll_flush(cx)
+        if self.needs_flush {
+            ready!(transport.poll_flush(cx))?;
+            self.needs_flush = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Whether the deadline has come.
@@ -304,6 +312,7 @@ impl<S: AsyncRead + AsyncWrite> Future for Driver<S> {
                         return Poll::Pending;
                     }
                     driver.transport = None;
+                    driver.needs_flush = false;
                     driver.out.reset(OUT_KEPT);
                     driver.armed = None;
                     driver.phase = if driver.dialler.is_some() { Phase::Idle } else { Phase::Done };

@@ -10,6 +10,8 @@ use mqtt_session::{
 
 use crate::address::AddressError;
 use crate::publish::Publish;
+#[cfg(feature = "rustls")]
+use crate::tls::TlsError;
 
 /// Why there is no connection, or no longer one.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -54,6 +56,10 @@ pub enum ConnectError {
     /// The options cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// TLS cannot be set up as the options say.
+    #[cfg(feature = "rustls")]
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// No random numbers, or no thread for the driver: see the source.
     #[error("the connection could not be set up: {0}")]
     Setup(#[source] io::Error),
@@ -92,6 +98,8 @@ impl ConnectError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Address(_) | Self::Config(_) => false,
+            #[cfg(feature = "rustls")]
+            Self::Tls(_) => false,
             Self::Refused { reason, properties } => {
                 let (reason, properties) = (*reason, properties.clone());
                 ClientCloseCause::Refused { reason, properties }.is_retryable()

@@ -29,6 +29,21 @@
 //! call the state machine under a lock that is held for a moment, and wake the driver once for all
 //! that was asked of it since its last turn: many small messages leave in one write.
 //!
+//! # Transports
+//!
+//! | address | over | default port | feature |
+//! |---|---|---|---|
+//! | `mqtt://host` | TCP | 1883 | |
+//! | `mqtts://host` | TLS | 8883 | `tls` (default, with ring) or `aws-lc-rs` |
+//! | `ws://host/path` | WebSocket; the path is `/mqtt` if there is none | 80 | `websocket` |
+//! | `wss://host/path` | WebSocket over TLS | 443 | `websocket`, and `tls` or `aws-lc-rs` |
+//! | `unix:///path` | a Unix socket | | |
+//!
+//! The feature `rustls` has TLS without cryptography, for those who bring their own. A server has to
+//! prove with its certificate that it is the host of the address; whom to trust say the options in
+//! `Tls`. [`connect_by`](ClientBuilder::connect_by) and
+//! [`connect_with`](ClientBuilder::connect_with) take any stream instead.
+//!
 //! # Cancel safety
 //!
 //! Every future may be dropped at any time, and none that is dropped breaks the protocol: packet
@@ -36,7 +51,7 @@
 //!
 //! | future | dropped before it resolves |
 //! |---|---|
-//! | [`connect`](ClientBuilder::connect), [`connect_with_driver`](ClientBuilder::connect_with_driver), [`connect_with`](ClientBuilder::connect_with) | the attempt is given up |
+//! | [`connect`](ClientBuilder::connect), [`connect_with_driver`](ClientBuilder::connect_with_driver), [`connect_by`](ClientBuilder::connect_by), [`connect_with`](ClientBuilder::connect_with) | the attempt is given up |
 //! | [`Publish::send`] | not published while it waits for room; published without a result afterwards |
 //! | [`Pending`] | published without a result |
 //! | [`Subscribe`] | the subscription is undone |
@@ -69,6 +84,9 @@ mod shared;
 mod slab;
 mod state;
 mod subscribe;
+#[cfg(feature = "rustls")]
+mod tls;
+mod transport;
 
 pub use mqtt_codec::{
     ConnectReason, DisconnectReason, EncodeError, Properties, PropertyBuf, PubAckReason, QoS,
@@ -94,6 +112,11 @@ pub use self::publish::{Payload, Pending, Publish, Published, Sending};
 pub use self::request::{Request, Requesting};
 pub use self::state::{State, States};
 pub use self::subscribe::{IntoFilters, Subscribe, Subscribing, Subscription, Unmatched};
+#[cfg(feature = "rustls")]
+pub use self::tls::{Tls, TlsError};
+pub use self::transport::Transport;
+#[cfg(feature = "rustls")]
+pub use rustls;
 
 /// Handles and futures go wherever the application needs them.
 const _: () = {
@@ -101,7 +124,7 @@ const _: () = {
     const fn is_send_and_sync<T: Send + Sync>() {}
     is_send_and_sync::<Client>();
     is_send_and_sync::<ClientBuilder>();
-    is_send_and_sync::<Driver<tokio::net::TcpStream>>();
+    is_send_and_sync::<Driver<Transport>>();
     is_send_and_sync::<Publish<'_>>();
     is_send::<Sending<'_>>();
     is_send::<Pending>();

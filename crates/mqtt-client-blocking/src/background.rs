@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use mqtt_client_async::Driver;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -82,7 +82,10 @@ impl Background {
     }
 
     /// Runs a driver. The gate opens when it has ended and its transport is closed.
-    pub(crate) fn run(self: Arc<Self>, driver: Driver<TcpStream>) -> Arc<Gate> {
+    pub(crate) fn run<S>(self: Arc<Self>, driver: Driver<S>) -> Arc<Gate>
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
         let ended = Arc::new(Gate::default());
         let running = Running { ended: Arc::clone(&ended), background: self };
         let background = Arc::clone(&running.background);

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use mqtt_client_async::Driver;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::background::Background;
 use crate::client::Client;
@@ -15,6 +17,8 @@ use crate::wait::block_on;
 use crate::{
     Attempt, Backoff, ConnectError, Credentials, Offline, Reconnect, Republish, SessionPolicy, Will,
 };
+#[cfg(feature = "rustls")]
+use crate::{Tls, rustls};
 
 /// The options of a connection; made by [`Client::builder`].
 #[must_use = "nothing is connected unless `connect` is called"]
@@ -208,20 +212,67 @@ impl ClientBuilder {
         Self(self.0.republish(republish))
     }
 
+    /// Whom to trust and what to show with TLS, which `mqtts` and `wss` addresses use; by default
+    /// whom the operating system trusts, and nothing. What was said by [`tls_config`] is forgotten.
+    ///
+    /// [`tls_config`]: Self::tls_config
+    #[cfg(feature = "rustls")]
+    pub fn tls(self, tls: Tls) -> Self {
+        Self(self.0.tls(tls))
+    }
+
+    /// A configuration of rustls for `mqtts` and `wss` addresses, used as it is. What was said by
+    /// [`tls`](Self::tls) is forgotten.
+    #[cfg(feature = "rustls")]
+    pub fn tls_config(self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
+        Self(self.0.tls_config(config))
+    }
+
+    /// Adds a header to the request for a WebSocket, as some gateways want one to let it through.
+    /// A name or value that HTTP does not allow makes the attempt fail.
+    #[cfg(feature = "websocket")]
+    pub fn websocket_header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self(self.0.websocket_header(name, value))
+    }
+
     /// Connects, and returns when the server has accepted the connection.
     ///
     /// # Errors
     ///
     /// [`CallError::Failed`] with a [`ConnectError`], and [`CallError::InsideRuntime`].
     pub fn connect(self) -> Result<Client, CallError<ConnectError>> {
-        may_wait()?;
-        let background = Background::acquire().map_err(setup)?;
-        let connecting = block_on(background.spawn(self.0.connect_with_driver()));
-        let connected = connecting.map_err(|error| setup(io::Error::other(error)))?;
-        let (client, driver) = connected.map_err(CallError::Failed)?;
-        let ended = Arc::clone(&background).run(driver);
-        Ok(Client::new(client, ended))
+        connect(self.0.connect_with_driver())
     }
+
+    /// Connects over transports of tokio that the application opens, one for each attempt; the
+    /// future that opens one runs in the background. Of the address only what says where the
+    /// server is goes unused.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Failed`] with a [`ConnectError`], and [`CallError::InsideRuntime`].
+    pub fn connect_by<S, F, Fut>(self, open: F) -> Result<Client, CallError<ConnectError>>
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+        F: FnMut(Attempt) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<S>> + Send + 'static,
+    {
+        connect(self.0.connect_by_with_driver(open))
+    }
+}
+
+type Connected<S> = Result<(mqtt_client_async::Client, Driver<S>), ConnectError>;
+
+fn connect<S: AsyncRead + AsyncWrite + Send + 'static>(
+    connecting: impl Future<Output = Connected<S>> + Send + 'static,
+) -> Result<Client, CallError<ConnectError>> {
+    may_wait()?;
+    let background = Background::acquire().map_err(setup)?;
+    let connecting = block_on(background.spawn(connecting));
+    let connected = connecting.map_err(|error| setup(io::Error::other(error)))?;
+    let (client, driver) = connected.map_err(CallError::Failed)?;
+    let ended = Arc::clone(&background).run(driver);
+    Ok(Client::new(client, ended))
 }
 
 fn setup(error: io::Error) -> CallError<ConnectError> {

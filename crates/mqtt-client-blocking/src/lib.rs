@@ -19,6 +19,8 @@
 //! # }
 //! ```
 //!
+//! Addresses, transports and features are [those of that crate](mqtt_client_async#transports).
+//!
 //! # Threads
 //!
 //! All connections of the process share one thread in the background. The first connection starts
@@ -66,6 +68,8 @@ pub use mqtt_client_async::{
     SessionPolicy, State, SubAckReason, SubscribeError, Target, TopicError, UnsentMessage,
     Violation, Will,
 };
+#[cfg(feature = "rustls")]
+pub use mqtt_client_async::{Tls, TlsError, rustls};
 
 pub use self::builder::ClientBuilder;
 pub use self::client::Client;

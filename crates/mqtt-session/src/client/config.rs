@@ -304,8 +304,10 @@ impl ClientConfig {
         maximum.saturating_add(self.receive_maximum_tolerance.unwrap_or(maximum / 2))
     }
 
-    /// The largest packet that is accepted.
-    pub(super) fn accepted_packet_size(&self) -> u32 {
+    /// The largest packet that is accepted from the server, in bytes: what was set with
+    /// [`maximum_packet_size`](Self::maximum_packet_size), or else 16 MiB.
+    #[must_use]
+    pub fn accepted_packet_size(&self) -> u32 {
         self.maximum_packet_size.map_or(UNANNOUNCED_PACKET_SIZE, NonZeroU32::get)
     }
 }

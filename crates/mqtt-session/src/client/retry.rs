@@ -25,6 +25,9 @@ pub enum DialFault {
     /// TLS could not be agreed on, or one side does not trust the certificate of the other.
     #[error("the server and this client do not agree on TLS")]
     TlsRefused,
+    /// The certificate of one side is not valid at this time: expired, or a clock is wrong.
+    #[error("a certificate is not valid at this time")]
+    CertificateOutOfTime,
     /// What answers speaks another protocol, as a server that refuses the WebSocket handshake.
     #[error("what answers at the address does not speak this transport")]
     ProtocolRefused,
@@ -49,6 +52,7 @@ impl DialFault {
             Self::Unreachable
             | Self::TimedOut
             | Self::NameNotFound
+            | Self::CertificateOutOfTime
             | Self::NoCredentials
             | Self::SystemLimit => true,
             Self::TlsRefused | Self::ProtocolRefused | Self::BadAddress => false,
