@@ -29,6 +29,7 @@
 )]
 
 pub mod scripted;
+pub mod sim;
 pub mod transcript;
 
 mod disk;

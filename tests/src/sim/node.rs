@@ -1,0 +1,95 @@
+//! A simulated client: its machine, its application, and what the wire has shown of it.
+
+use std::collections::VecDeque;
+
+use mqtt_session::{Client, Delivery, PublishId, SubscriptionKey};
+
+use super::exchanges::{Receiver, Sender};
+use super::note::PublishNote;
+use super::setup::{ClientSetup, Setup};
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) client: Client,
+    pub(super) setup: ClientSetup,
+    /// How often its process has begun.
+    incarnation: usize,
+    /// The connection that it has, and the one that it has given up and the broker has not.
+    pub(super) link: Option<usize>,
+    pub(super) late: Option<usize>,
+    pub(super) sender: Sender,
+    pub(super) receiver: Receiver,
+    /// Messages that have come to it whole and that the application has not been told of.
+    pub(super) expected: VecDeque<PublishNote>,
+    /// What the application has not answered.
+    pub(super) deliveries: VecDeque<Delivery>,
+    pub(super) subscriptions: Vec<SubscriptionKey>,
+    /// QoS 1 and 2 messages that were accepted and have not ended.
+    pub(super) published: Vec<(PublishId, u32)>,
+    /// The QoS 2 messages that have come to the application.
+    pub(super) seen: Vec<u64>,
+    /// The last message that was sent first at each topic and QoS.
+    pub(super) last_sent: [[u32; 3]; 8],
+    /// The most messages and requests that it ever had under way or waiting.
+    pub(super) peak: usize,
+    /// Part of a packet has left, or was about to: it may be sent again though it never left
+    /// whole.
+    pub(super) has_torn: bool,
+    /// It began again without what it knew.
+    pub(super) has_forgotten: bool,
+}
+
+impl Node {
+    pub(super) fn new(setup: &Setup, number: usize) -> Self {
+        let own = setup.clients[number];
+        Self {
+            client: client(setup, &own, number, 0),
+            setup: own,
+            incarnation: 0,
+            link: None,
+            late: None,
+            sender: Sender::default(),
+            receiver: Receiver::default(),
+            expected: VecDeque::new(),
+            deliveries: VecDeque::new(),
+            subscriptions: Vec::new(),
+            published: Vec::new(),
+            seen: Vec::new(),
+            last_sent: [[0; 3]; 8],
+            peak: 0,
+            has_torn: false,
+            has_forgotten: false,
+        }
+    }
+
+    /// The process begins again and knows nothing; every other time with the configuration of the
+    /// next client.
+    pub(super) fn forget(&mut self, setup: &Setup, number: usize) {
+        self.incarnation += 1;
+        let of = (number + self.incarnation % 2) % setup.clients.len();
+        self.setup = setup.clients[of];
+        self.client = client(setup, &self.setup, number, self.incarnation);
+        self.sender.clear();
+        self.receiver.clear();
+        self.expected.clear();
+        self.deliveries.clear();
+        self.subscriptions.clear();
+        self.published.clear();
+        self.seen.clear();
+        self.peak = 0;
+        self.has_torn = false;
+        self.has_forgotten = true;
+    }
+
+    pub(super) fn note_peak(&mut self) {
+        let requests = self.sender.requests.len();
+        self.peak = self.peak.max(self.client.outgoing_messages() + requests).max(self.sender.peak);
+    }
+}
+
+fn client(setup: &Setup, own: &ClientSetup, number: usize, incarnation: usize) -> Client {
+    let mut seed = [number as u8; 32];
+    seed[..8].copy_from_slice(&setup.seed.to_le_bytes());
+    seed[8..16].copy_from_slice(&(incarnation as u64).to_le_bytes());
+    Client::new(own.config(number), seed).expect("a configuration that fits into CONNECT")
+}

@@ -1,0 +1,317 @@
+//! What each machine takes and sends, packet by packet: the state of both ends of every exchange is
+//! kept from the bytes alone, and what is sent is held against it and against the model.
+
+use mqtt_codec::DisconnectReason;
+
+use super::invariants::{Check, Fault, Invariant, i4_identifiers, i7_sessions, i12_wire};
+use super::invariants::{i3_order, i13_rights};
+use super::link::Stage;
+use super::setup::StoreSetup;
+use super::note::{EMPTY, Kind, Note, Outcome, PublishNote};
+use super::world::World;
+
+impl World {
+    /// The broker has taken a packet of a client.
+    pub(super) fn broker_took(&mut self, at: usize, note: &Note) -> Check {
+        let told = self.links[at].client;
+        self.tell(format_args!("    broker takes of c{told}: {note:?}"));
+        let now = self.now;
+        let link = &mut self.links[at];
+        let client = link.client;
+        link.heard_at = now;
+        if let Note::Connect(connect) = note {
+            let (will, serial) = (link.will, link.serial);
+            let present = self.model.connect(client, serial, connect, will, now);
+            let link = &mut self.links[at];
+            link.stage = Stage::Accepted { present };
+            link.keep_alive = connect.keep_alive;
+            link.most_down = connect.receive_maximum.min(self.setup.broker.send_maximum);
+            return Ok(());
+        }
+        let serial = link.serial;
+        let is_current = |session: &&mut Box<super::model::Session>| session.link == Some(serial);
+        let Some(session) = self.model.sessions[client].as_mut().filter(is_current) else {
+            return Ok(());
+        };
+        match note {
+            Note::Publish(publish) => {
+                link.due_broker.push_for(publish);
+                if let Some(message) = self.messages.get_mut(publish.number as usize) {
+                    message.is_taken = true;
+                }
+                let is_refused = publish.qos == 1 && session.receiver.awaits(publish.pid);
+                if !is_refused && session.receiver.published(publish) {
+                    self.model.publish(client, publish, now);
+                }
+            }
+            Note::Ack(kind @ (Kind::PubAck | Kind::PubComp), pid, outcome) => {
+                session.sender.answered(*kind, *pid, *outcome);
+            }
+            Note::Ack(Kind::PubRec, pid, outcome) => {
+                session.sender.answered(Kind::PubRec, *pid, *outcome);
+                if *outcome == Outcome::Fine {
+                    link.due_broker.push(Kind::PubRel, *pid);
+                }
+            }
+            Note::Ack(Kind::PubRel, pid, _) => {
+                session.receiver.released(*pid);
+                link.due_broker.push(Kind::PubComp, *pid);
+            }
+            Note::Subscribe(subscribe) => {
+                link.due_broker.push(Kind::SubAck, subscribe.pid);
+                self.model.subscribe(client, subscribe, now);
+            }
+            Note::Unsubscribe { pid, filters } => {
+                link.due_broker.push(Kind::UnsubAck, *pid);
+                self.model.unsubscribe(client, *filters);
+            }
+            Note::PingReq => link.due_broker.pings += 1,
+            Note::Disconnect { reason, expiry } => {
+                let is_normal = *reason == DisconnectReason::NormalDisconnection;
+                self.model.disconnect(client, is_normal, *expiry, now);
+            }
+            Note::Connect(_)
+            | Note::ConnAck { .. }
+            | Note::PingResp
+            | Note::Ack(Kind::SubAck | Kind::UnsubAck, ..) => {}
+        }
+        Ok(())
+    }
+
+    /// The broker sends a packet.
+    pub(super) fn broker_sent(&mut self, at: usize, note: &Note) -> Check {
+        let told = self.links[at].client;
+        self.tell(format_args!("    broker sends to c{told}: {note:?}"));
+        let link = &mut self.links[at];
+        let (client, is_exact) = (link.client, self.is_exact);
+        match (link.stage, note) {
+            (Stage::Accepted { present: expected }, Note::ConnAck { present, refused, .. }) => {
+                i12_wire(!refused || !is_exact, || "a good CONNECT was refused".to_owned())?;
+                if *refused {
+                    link.stage = Stage::Over;
+                    return Ok(());
+                }
+                link.stage = Stage::Open;
+                if is_exact {
+                    i7_sessions(*present, expected)?;
+                } else if !present && let Some(session) = &mut self.model.sessions[client] {
+                    session.sender.clear();
+                    session.receiver.clear();
+                }
+                return Ok(());
+            }
+            (Stage::Open, Note::ConnAck { .. }) | (Stage::Opened | Stage::Over, _) => {
+                return Err(misplaced(note));
+            }
+            (Stage::Accepted { .. }, Note::Disconnect { .. }) => {}
+            (Stage::Accepted { .. }, _) => return Err(misplaced(note)),
+            (Stage::Open, _) => {}
+        }
+        match note {
+            Note::Publish(publish) => self.broker_published(at, publish),
+            Note::Ack(Kind::PubRel, pid, _) => {
+                if link.due_broker.answer(Kind::PubRel, *pid)? {
+                    return Ok(());
+                }
+                let session = self.model.sessions[client].as_mut();
+                let session = session.filter(|session| session.link == Some(link.serial));
+                let Some(session) = session else { return Err(misplaced(note)) };
+                let is_known = session.sender.released_again(*pid)?;
+                i12_wire(is_known || !is_exact, || format!("nobody asked for {note:?}"))
+            }
+            Note::Ack(kind, pid, outcome) => {
+                let is_due = link.due_broker.answer(*kind, *pid)?;
+                i12_wire(is_due, || format!("nobody asked for {note:?}"))?;
+                let has_forgotten = self.nodes[client].has_forgotten;
+                let is_fine = *outcome == Outcome::Fine || has_forgotten || !is_exact;
+                i12_wire(is_fine || *kind == Kind::PubComp, || format!("good, and yet {note:?}"))
+            }
+            Note::PingResp => {
+                let is_due = link.due_broker.pings > 0;
+                link.due_broker.pings -= u32::from(is_due);
+                i12_wire(is_due, || "PINGRESP without its PINGREQ".to_owned())
+            }
+            Note::Disconnect { reason, .. } => {
+                link.stage = Stage::Over;
+                self.check_blame(at, *reason)
+            }
+            Note::ConnAck { .. }
+            | Note::Connect(_)
+            | Note::Subscribe(_)
+            | Note::Unsubscribe { .. }
+            | Note::PingReq => Err(misplaced(note)),
+        }
+    }
+
+    fn broker_published(&mut self, at: usize, note: &PublishNote) -> Check {
+        let (now, is_exact) = (self.now, self.is_exact);
+        let link = &self.links[at];
+        let (client, most, serial) = (link.client, link.most_down, link.serial);
+        let session = self.model.sessions[client].as_mut();
+        let Some(session) = session.filter(|session| session.link == Some(serial)) else {
+            return Err(misplaced(&Note::Publish(*note)));
+        };
+        if note.dup {
+            i13_rights(self.model.denied[client], note)?;
+            if session.sender.published_again(note, most)? || !is_exact {
+                return Ok(());
+            }
+            // Its identifier was to be stored, and it did not leave before the connection ended.
+            i12_wire(self.setup.broker.store != StoreSetup::None, || format!("{note:?} was never sent before"))?;
+            session.sender.adopt(note, most)?;
+        } else {
+            session.sender.published(note, most)?;
+        }
+        session.note_peak();
+        if is_exact {
+            i4_identifiers(&[], &[], note.pid, session.peak)?;
+            self.model.sent(client, note, now)?;
+        }
+        Ok(())
+    }
+
+    /// A client has taken a packet of the broker.
+    pub(super) fn client_took(&mut self, at: usize, note: &Note) {
+        let told = self.links[at].client;
+        self.tell(format_args!("    c{told} takes: {note:?}"));
+        let link = &mut self.links[at];
+        let node = &mut self.nodes[link.client];
+        match note {
+            Note::ConnAck { present, refused: false, receive_maximum, packet_size } => {
+                link.is_open = true;
+                link.most_up = *receive_maximum;
+                link.up_reader.packet_size = *packet_size;
+                link.up_reader.alias_maximum = self.setup.broker.aliases;
+                if *present {
+                    node.sender.resume();
+                } else {
+                    node.sender.clear();
+                    node.receiver.clear();
+                    node.has_torn = false;
+                    // What the lost session had not acknowledged is published anew.
+                    node.last_sent = [[0; 3]; 8];
+                }
+            }
+            Note::Publish(publish) => {
+                link.due_client.push_for(publish);
+                if node.receiver.published(publish) {
+                    node.expected.push_back(*publish);
+                }
+            }
+            Note::Ack(kind @ (Kind::SubAck | Kind::UnsubAck), pid, _) => {
+                node.sender.requests.retain(|other| *other != (*kind, *pid));
+            }
+            Note::Ack(Kind::PubRel, pid, _) => {
+                node.receiver.released(*pid);
+                link.due_client.push(Kind::PubComp, *pid);
+            }
+            Note::Ack(Kind::PubRec, pid, outcome) => {
+                node.sender.answered(Kind::PubRec, *pid, *outcome);
+                if *outcome == Outcome::Fine {
+                    link.due_client.push(Kind::PubRel, *pid);
+                }
+            }
+            Note::Ack(kind @ (Kind::PubAck | Kind::PubComp), pid, outcome) => {
+                node.sender.answered(*kind, *pid, *outcome);
+            }
+            Note::ConnAck { .. }
+            | Note::PingResp
+            | Note::Disconnect { .. }
+            | Note::Connect(_)
+            | Note::Subscribe(_)
+            | Note::Unsubscribe { .. }
+            | Note::PingReq => {}
+        }
+    }
+
+    /// A client sends a packet.
+    pub(super) fn client_sent(&mut self, at: usize, note: &Note) -> Check {
+        let told = self.links[at].client;
+        self.tell(format_args!("    c{told} sends: {note:?}"));
+        let link = &mut self.links[at];
+        let node = &mut self.nodes[link.client];
+        if let Note::Connect(connect) = note {
+            i12_wire(!link.is_connecting, || "a second CONNECT".to_owned())?;
+            link.is_connecting = true;
+            link.down_reader.packet_size = connect.packet_size;
+            link.down_reader.alias_maximum = node.setup.incoming_aliases;
+            return Ok(());
+        }
+        let is_early = !link.is_open && !matches!(note, Note::Disconnect { .. });
+        i12_wire(!is_early && !link.has_left, || format!("{note:?} is out of place"))?;
+        match note {
+            Note::Publish(publish) => {
+                let (most, peak) = (link.most_up, node.peak);
+                if publish.dup {
+                    if node.sender.published_again(publish, most)? {
+                        return Ok(());
+                    }
+                    // Its first bytes had left before, or it waited for a socket.
+                    i12_wire(node.has_torn, || format!("{note:?} was never sent before"))?;
+                    let mut torn = *publish;
+                    torn.dup = false;
+                    return node.sender.adopt(&torn, most);
+                }
+                node.sender.published(publish, most)?;
+                if publish.qos > 0 {
+                    i4_identifiers(&[], &[], publish.pid, peak.max(node.sender.peak))?;
+                }
+                let topic = usize::from(publish.topic);
+                let last = &mut node.last_sent[topic][usize::from(publish.qos)];
+                if publish.number != EMPTY {
+                    let later = Some(*last).filter(|last| *last > publish.number);
+                    i3_order(later.into_iter(), publish)?;
+                    *last = publish.number;
+                }
+                Ok(())
+            }
+            Note::Ack(Kind::PubRel, pid, _) => {
+                let is_due = link.due_client.answer(Kind::PubRel, *pid)?
+                    || node.sender.released_again(*pid)?;
+                i12_wire(is_due, || format!("nobody asked for {note:?}"))
+            }
+            Note::Ack(kind, pid, outcome) => {
+                let is_due = link.due_client.answer(*kind, *pid)?;
+                if *kind == Kind::PubRec && *outcome == Outcome::Error {
+                    node.receiver.released(*pid);
+                }
+                i12_wire(is_due, || format!("nobody asked for {note:?}"))
+            }
+            Note::Subscribe(subscribe) => {
+                let pid = subscribe.pid;
+                i4_identifiers(&node.sender.open, &node.sender.requests, pid, usize::MAX)?;
+                node.sender.requests.push((Kind::SubAck, pid));
+                Ok(())
+            }
+            Note::Unsubscribe { pid, .. } => {
+                i4_identifiers(&node.sender.open, &node.sender.requests, *pid, usize::MAX)?;
+                node.sender.requests.push((Kind::UnsubAck, *pid));
+                Ok(())
+            }
+            Note::PingReq => Ok(()),
+            Note::Disconnect { .. } => {
+                link.has_left = true;
+                Ok(())
+            }
+            Note::Connect(_) | Note::ConnAck { .. } | Note::PingResp => Err(misplaced(note)),
+        }
+    }
+
+    /// Whether a reason for which the broker ends a connection is one that a good client gives.
+    pub(super) fn check_blame(&self, at: usize, reason: DisconnectReason) -> Check {
+        let link = &self.links[at];
+        let silence = self.now.duration_since(link.heard_at).as_millis();
+        let is_fine = match reason {
+            DisconnectReason::SessionTakenOver | DisconnectReason::ServerShuttingDown => true,
+            DisconnectReason::KeepAliveTimeout => {
+                link.keep_alive > 0 && silence >= u128::from(link.keep_alive) * 1500
+            }
+            _ => !self.is_exact,
+        };
+        i12_wire(is_fine, || format!("a good client is disconnected: {reason}"))
+    }
+}
+
+fn misplaced(note: &Note) -> Fault {
+    Fault::new(Invariant::I12, || format!("{note:?} is out of place"))
+}
