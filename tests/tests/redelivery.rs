@@ -162,10 +162,11 @@ fn what_is_too_large_for_the_new_connection_counts_as_delivered() {
     let a = wire.connect(script.packet_size(100).receive_maximum(2));
     assert_eq!(
         wire.receive(a),
-        [r#"PUBLISH q1 id=1 dup "t" "1""#, r#"PUBLISH q2 id=4 dup "t" "4""#]
+        // The client may have recorded the identifier of the third.
+        [r#"PUBLISH q1 id=1 dup "t" "1""#, "PUBREL id=3", r#"PUBLISH q2 id=4 dup "t" "4""#]
     );
     assert_eq!(wire.broker().statistics().dropped.too_large, 2);
-    wire.send_all(a, [puback(1), pubrec(4), pubcomp(4)]);
+    wire.send_all(a, [puback(1), pubcomp(3), pubrec(4), pubcomp(4)]);
     assert_eq!(wire.broker().gauges().messages, 0);
     wire.cut(a);
     let a = resume(&mut wire);
@@ -203,6 +204,38 @@ fn a_pubrel_that_is_sent_again_finds_its_exchange_or_is_told_so() {
     assert_eq!(wire.receive(a2), ["PUBCOMP id=7 92 Packet Identifier not found"]);
 }
 
+/// A client that has recorded a QoS 2 message takes the next one under its identifier for a
+/// duplicate, so the identifier is not free before it is released.
+///
+/// Proves: [MQTT-2.2.1-4], [MQTT-4.3.3-1]
+#[test]
+fn an_identifier_is_not_used_again_before_it_is_released_although_its_message_is_given_up() {
+    let mut wire = Wire::configured(|config| config.decisions.read = true);
+    let publisher = wire.connect(connect("publisher"));
+    let a = wire.connect(connect("a").expiry(1000));
+    wire.send(a, subscribe(1, "+").qos(2));
+    let decide = |wire: &mut Wire, allowed: bool| {
+        let Some(BrokerEvent::Read(request)) = wire.next_decision() else { panic!("no question") };
+        wire.call(|broker, now| broker.answer_read(now, request, allowed));
+    };
+    wire.send(publisher, publish("t", "1").qos2(1));
+    decide(&mut wire, true);
+    assert_eq!(wire.receive(a)[1..], [r#"PUBLISH q2 id=1 "t" "1""#]);
+
+    // The client loses its right to it before it has answered.
+    wire.cut(a);
+    wire.call(|broker, now| broker.rights_changed(now, Some("a")));
+    let a = wire.connect(connect("a").resume().expiry(1000));
+    decide(&mut wire, false);
+    assert_eq!(wire.receive(a), ["PUBREL id=1"]);
+    wire.send(publisher, publish("another", "2").qos2(2));
+    decide(&mut wire, true);
+    assert_eq!(wire.receive(a), [r#"PUBLISH q2 id=2 "another" "2""#], "1 is not released");
+    wire.send_all(a, [pubcomp(1), pubrec(2), pubcomp(2)]);
+    assert_eq!(wire.receive(a), ["PUBREL id=2"]);
+    assert_eq!(wire.broker().gauges().messages, 0);
+}
+
 #[test]
 fn what_a_client_may_not_read_any_more_is_not_sent_again_whatever_it_acknowledged_before() {
     let mut wire = Wire::configured(|config| config.decisions.read = true);
@@ -226,7 +259,7 @@ fn what_a_client_may_not_read_any_more_is_not_sent_again_whatever_it_acknowledge
     let script = connect("a").resume().expiry(1000);
     wire.send_all(a, [script.into(), pubrec_with(1, PubAckReason::QuotaExceeded), pubrec(2)]);
     decide(&mut wire, false);
-    assert_eq!(wire.receive(a)[1..], ["PUBREL id=2"]);
+    assert_eq!(wire.receive(a)[1..], ["PUBREL id=2", "PUBREL id=3"]);
     assert_eq!(wire.broker().statistics().dropped.not_authorized, 1);
     assert_eq!(wire.broker().gauges().messages, 0);
 }

@@ -18,13 +18,26 @@ fn main() {
             Ok(n) => events += n,
             Err(f) => {
                 bad += 1;
-                let key = format!("{:?} {}", f.fault.invariant, f.fault.what.chars().filter(|c| !c.is_ascii_digit()).take(50).collect::<String>());
+                let key = format!(
+                    "{:?} {}",
+                    f.fault.invariant,
+                    f.fault
+                        .what
+                        .chars()
+                        .filter(|c| !c.is_ascii_digit())
+                        .take(50)
+                        .collect::<String>()
+                );
                 let e = kinds.entry(key).or_insert((0, seed, f.events.len(), f.fault.what.clone()));
                 e.0 += 1;
-                if f.events.len() < e.2 { *e = (e.0, seed, f.events.len(), f.fault.what.clone()); }
+                if f.events.len() < e.2 {
+                    *e = (e.0, seed, f.events.len(), f.fault.what.clone());
+                }
             }
         }
     }
-    for (k, v) in &kinds { println!("{} seed {} events {} :: {k} :: {}", v.0, v.1, v.2, &v.3[..v.3.len().min(400)]); }
+    for (k, v) in &kinds {
+        println!("{} seed {} events {} :: {k} :: {}", v.0, v.1, v.2, &v.3[..v.3.len().min(400)]);
+    }
     println!("{events} events, {bad} bad, {:?}", start.elapsed());
 }

@@ -211,9 +211,8 @@ impl World {
     pub(super) fn has_waiting(&self, client: u8) -> (bool, bool, bool) {
         let node = &self.nodes[usize::from(client)];
         let current = node.link.map(|at| &self.links[at]);
-        let up = current.is_some_and(|link| {
-            link.up.waiting() > 0 && self.broker.accepts_input(link.id)
-        });
+        let up =
+            current.is_some_and(|link| link.up.waiting() > 0 && self.broker.accepts_input(link.id));
         let down = current.is_some_and(|link| link.down.waiting() > 0 || !link.has_broker);
         (up, down, node.late.is_some())
     }

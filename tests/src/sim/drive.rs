@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use bytes::Buf;
-use mqtt_session::{
-    BrokerEvent, ClientCloseCause, ClientEvent, CloseCause, PublishOutcome, Time,
-};
+use mqtt_session::{BrokerEvent, ClientCloseCause, ClientEvent, CloseCause, PublishOutcome, Time};
 
 use super::invariants::{Check, Fault, Invariant, i2_exactly_once, i7_sessions, i12_wire};
 use super::names;
@@ -42,12 +40,8 @@ impl World {
     pub(super) fn settle(&mut self) -> Check {
         for _ in 0..TURNS {
             let mut is_busy = self.timers()?;
-            is_busy |= self.disk.turn(
-                self.setup.broker.store,
-                &mut self.broker,
-                &self.model,
-                self.now,
-            );
+            is_busy |=
+                self.disk.turn(self.setup.broker.store, &mut self.broker, &self.model, self.now);
             while let Some(event) = self.broker.poll_event() {
                 is_busy = true;
                 self.on_broker_event(event)?;
@@ -121,9 +115,9 @@ impl World {
                 self.drop_broker_end(at);
                 match cause {
                     CloseCause::Ended(reason) => self.check_blame(at, reason),
-                    CloseCause::Refused(reason) => i12_wire(!self.is_exact, || {
-                        format!("a good CONNECT is refused: {reason}")
-                    }),
+                    CloseCause::Refused(reason) => {
+                        i12_wire(!self.is_exact, || format!("a good CONNECT is refused: {reason}"))
+                    }
                     CloseCause::NotMqtt => {
                         i12_wire(false, || "a good client does not speak MQTT".to_owned())
                     }
@@ -183,9 +177,8 @@ impl World {
         loop {
             let link = &mut self.links[at];
             let Some(note) = link.down.parse(&mut link.down_reader)? else { break };
-            self.broker_sent(at, &note).map_err(|fault| {
-                fault.at(format_args!("broker to c{}", self.links[at].client))
-            })?;
+            self.broker_sent(at, &note)
+                .map_err(|fault| fault.at(format_args!("broker to c{}", self.links[at].client)))?;
         }
         let link = &mut self.links[at];
         i12_wire(!link.down.is_torn(), || "half a packet was sent".to_owned())?;
@@ -286,11 +279,9 @@ impl World {
                             format!("message {number} is acknowledged and never came")
                         }))
                     }
-                    PublishOutcome::Refused(_) => {
-                        i12_wire(!is_exact || node.has_forgotten, || {
-                            format!("message {number} is refused")
-                        })
-                    }
+                    PublishOutcome::Refused(_) => i12_wire(!is_exact || node.has_forgotten, || {
+                        format!("message {number} is refused")
+                    }),
                     PublishOutcome::SessionLost | PublishOutcome::Expired => Ok(()),
                     other => Err(Fault::new(Invariant::I12, || format!("{number}: {other:?}"))),
                 }

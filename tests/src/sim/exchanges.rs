@@ -138,12 +138,7 @@ impl Sender {
     }
 
     /// An answer to a PUBLISH has come to its sender. Returns the exchange that it ended.
-    pub(super) fn answered(
-        &mut self,
-        kind: Kind,
-        pid: u16,
-        outcome: Outcome,
-    ) -> Option<Exchange> {
+    pub(super) fn answered(&mut self, kind: Kind, pid: u16, outcome: Outcome) -> Option<Exchange> {
         let at = self.open.iter().position(|exchange| exchange.pid == pid)?;
         let exchange = &mut self.open[at];
         let ends = match (kind, exchange.qos, exchange.stage) {

@@ -309,8 +309,7 @@ impl Model {
             will.due = Some(now + Duration::from_secs(will.setup.delay.into()));
         }
         let expiry = session.expiry;
-        session.ends_at =
-            (expiry != u32::MAX).then(|| now + Duration::from_secs(expiry.into()));
+        session.ends_at = (expiry != u32::MAX).then(|| now + Duration::from_secs(expiry.into()));
         for copy in &mut self.shared {
             copy.optional |= copy.members[client].is_some_and(|with| with.qos.min(copy.qos) == 0);
         }
@@ -340,8 +339,7 @@ impl Model {
             retain: setup.retain,
             is_empty: false,
             is_large: false,
-            expires_at: (setup.expiry > 0)
-                .then(|| now + Duration::from_secs(setup.expiry.into())),
+            expires_at: (setup.expiry > 0).then(|| now + Duration::from_secs(setup.expiry.into())),
         });
     }
 
@@ -388,7 +386,16 @@ impl Model {
             let optional = self.denied[client] >> topic & 1 == 1;
             let replay = None;
             session.owed.push(Copy {
-                publisher, number, topic, qos, retain, ids, expires_at, is_large, replay, optional,
+                publisher,
+                number,
+                topic,
+                qos,
+                retain,
+                ids,
+                expires_at,
+                is_large,
+                replay,
+                optional,
             });
             session.note_peak();
         }
@@ -417,7 +424,14 @@ impl Model {
         let Message { number, topic, qos, retain, expires_at, is_large, .. } = *message;
         self.went_shared.push(number);
         self.shared.push(Shared {
-            number, topic, qos, retain, expires_at, is_large, members, optional,
+            number,
+            topic,
+            qos,
+            retain,
+            expires_at,
+            is_large,
+            members,
+            optional,
         });
     }
 

@@ -135,12 +135,8 @@ impl Reader {
         };
         Ok(match packet {
             Packet::Publish(publish) => Note::Publish(self.publish(publish)?),
-            Packet::PubAck(packet) => {
-                ack(Kind::PubAck, packet.packet_id, packet.reason.is_error())
-            }
-            Packet::PubRec(packet) => {
-                ack(Kind::PubRec, packet.packet_id, packet.reason.is_error())
-            }
+            Packet::PubAck(packet) => ack(Kind::PubAck, packet.packet_id, packet.reason.is_error()),
+            Packet::PubRec(packet) => ack(Kind::PubRec, packet.packet_id, packet.reason.is_error()),
             Packet::PubRel(packet) => {
                 ack(Kind::PubRel, packet.packet_id, packet.reason != PubRelReason::Success)
             }

@@ -144,12 +144,7 @@ struct Traits {
 
 impl Draw {
     fn new(seed: u64) -> Self {
-        Self {
-            random: Random::new(seed),
-            weights: Vec::new(),
-            total: 0,
-            setup: Traits::default(),
-        }
+        Self { random: Random::new(seed), weights: Vec::new(), total: 0, setup: Traits::default() }
     }
 
     fn one_in(&mut self, count: usize) -> bool {

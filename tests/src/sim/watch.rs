@@ -6,8 +6,8 @@ use mqtt_codec::DisconnectReason;
 use super::invariants::{Check, Fault, Invariant, i4_identifiers, i7_sessions, i12_wire};
 use super::invariants::{i3_order, i13_rights};
 use super::link::Stage;
-use super::setup::StoreSetup;
 use super::note::{EMPTY, Kind, Note, Outcome, PublishNote};
+use super::setup::StoreSetup;
 use super::world::World;
 
 impl World {
@@ -157,7 +157,9 @@ impl World {
                 return Ok(());
             }
             // Its identifier was to be stored, and it did not leave before the connection ended.
-            i12_wire(self.setup.broker.store != StoreSetup::None, || format!("{note:?} was never sent before"))?;
+            i12_wire(self.setup.broker.store != StoreSetup::None, || {
+                format!("{note:?} was never sent before")
+            })?;
             session.sender.adopt(note, most)?;
         } else {
             session.sender.published(note, most)?;

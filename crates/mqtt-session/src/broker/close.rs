@@ -263,7 +263,7 @@ impl Session {
                 messages.release(message);
             }
         }
-        flow.replays.iter_mut().for_each(Replay::catch_up);
+        flow.replays.iter_mut().for_each(Replay::pause);
         let idle = flow.queued() == 0
             && flow.undecided.is_none()
             && flow.replays.is_empty()

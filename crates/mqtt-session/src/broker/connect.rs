@@ -297,6 +297,8 @@ impl Broker {
                 request.session_expiry_interval.min(self.config.session_expiry_ceiling);
             if let Some(flow) = &mut session.flow {
                 flow.start_connection(start);
+                let newest = self.retained_count;
+                flow.replays.iter_mut().for_each(|replay| replay.resume(newest));
             }
         }
         self.disarm_session(session_slot);

@@ -213,7 +213,7 @@ impl Flow {
 
     /// The PUBLISH that is sent before all others, if there is one: again on a resumed session,
     /// or now that it is stored.
-    fn peek_again(&mut self) -> Option<&Delivery> {
+    pub(super) fn peek_again(&mut self) -> Option<&Delivery> {
         match self.outgoing.must_resend() {
             true => self.outgoing.peek_resend(),
             false => self.outgoing.item(self.waits.as_ref()?.peek()?),
@@ -305,14 +305,7 @@ fn transmit_again(
 ) -> Option<Sent> {
     let (id, qos, dup) = match flow.outgoing.next_resend() {
         Some(Resend::PubRel(packet_id)) => {
-            let packet = PubRel {
-                packet_id,
-                reason: PubRelReason::Success,
-                properties: Properties::default(),
-            };
-            // It has four bytes: no client that could connect is too small for it.
-            let _ =
-                out.append(|bytes| Packet::PubRel(packet).encode(bytes, connection.packet_size));
+            append_pubrel(packet_id, connection, out);
             return Some(Sent::Packet);
         }
         // [MQTT-3.3.1-1]
@@ -324,6 +317,8 @@ fn transmit_again(
     let payload = message.map_or(0, Message::payload_len);
     let sent = match message {
         _ if access == Access::Denied => Err(DropReason::NotAuthorized),
+        // [MQTT-3.3.2-5]: it waited for the store, and its onward delivery has not begun.
+        Some(message) if !dup && message.is_expired(now) => Err(DropReason::Expired),
         // [MQTT-4.3.3-7] [MQTT-4.3.3-13]: however old the message is.
         Some(message) => encode(now, connection, message, with_id(qos, id, dup), delivery, out),
         None => {
@@ -334,12 +329,31 @@ fn transmit_again(
     };
     let Err(reason) = sent else { return Some(Sent::Message(qos, payload)) };
     // This connection takes only smaller packets, or the client may not read the topic any more:
-    // it counts as delivered [MQTT-3.1.2-25].
+    // it counts as delivered [MQTT-3.1.2-25]. A QoS 2 message may have come to the client before,
+    // who then remembers its identifier: that is not free before it is released. Otherwise the
+    // next message under it would be taken for this one sent again [MQTT-4.3.3-10].
+    if dup && qos == QoS::ExactlyOnce {
+        if let Some(delivery) = flow.outgoing.give_up(id) {
+            if let Some(message) = delivery.message.take() {
+                messages.release(message);
+            }
+            ledger.released(id);
+            append_pubrel(id, connection, out);
+        }
+        return Some(Sent::Dropped(reason));
+    }
     if let Some(message) = cancel(flow, qos, id).and_then(|d| d.message) {
         messages.release(message);
     }
     ledger.finished(id);
     Some(Sent::Dropped(reason))
+}
+
+fn append_pubrel(packet_id: PacketId, connection: &Connection, out: &mut TransmitBuf) {
+    let reason = PubRelReason::Success;
+    let packet = PubRel { packet_id, reason, properties: Properties::default() };
+    // It has four bytes: no client that could connect is too small for it.
+    let _ = out.append(|bytes| Packet::PubRel(packet).encode(bytes, connection.packet_size));
 }
 
 /// Sends a message for the first time, or drops it.

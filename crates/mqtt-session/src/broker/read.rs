@@ -124,10 +124,22 @@ impl Broker {
         }
         let Some(session) = self.sessions.get_mut(key.slot) else { return };
         let Some(permissions) = session.permissions.as_deref_mut() else { return };
-        if let Some(asked) = permissions.asked.take_if(|asked| asked.ticket == ticket) {
+        let Some(asked) = permissions.asked.take_if(|asked| asked.ticket == ticket) else { return };
+        // What was asked about may be gone with its connection: the next message of its topic is
+        // another, and not to be dropped for it.
+        let flow = session.flow.as_deref_mut();
+        let waiting = flow.and_then(|flow| match flow.undecided {
+            Some(ref delivery) => delivery.message,
+            None => flow.peek_again()?.message,
+        });
+        let waiting = waiting.and_then(|id| self.messages.get(id));
+        let waits = waiting.is_some_and(|message| {
+            hash(self.entropy.hash_key(), message.topic().as_bytes()) == asked.topic
+        });
+        if waits && session.connection.is_some() {
             permissions.lapsed = Some(asked.topic);
-            self.mark_session_ready(key.slot);
         }
+        self.mark_session_ready(key.slot);
     }
 
     /// The answer to a question about reading has come.

@@ -19,6 +19,8 @@ pub(super) struct Replay {
     subscriber: u64,
     /// The number of the newest message that was retained when the subscription was made.
     newest: u64,
+    /// The number of the newest message that was retained while the client was away since then.
+    missed: u64,
     cursor: Cursor,
     /// The message that was taken last, as long as it is not sent.
     pub(super) taken: Option<MessageId>,
@@ -52,15 +54,28 @@ impl Replay {
             subscription,
             subscriber,
             newest,
+            missed: 0,
             cursor: Cursor::new(),
             taken: None,
             stored_up_to: None,
         }
     }
 
-    /// The client was away, so that a message retained meanwhile may not have been queued for it:
-    /// what the store holds now is sent, however new.
-    pub(super) fn catch_up(&mut self) {
+    /// The client goes away: messages of QoS 0 that are retained from here on are not queued for
+    /// it, and are sent as well.
+    pub(super) fn pause(&mut self) {
+        self.missed = u64::MAX;
+    }
+
+    /// The client is back, and gets what is retained from here on as it is published: `newest` is
+    /// the number of the last message before.
+    pub(super) fn resume(&mut self, newest: u64) {
+        self.missed = self.missed.min(newest);
+    }
+
+    /// Nobody knows any more what was queued for the client: what the store holds now is sent,
+    /// however new.
+    pub(super) fn send_all(&mut self) {
         self.newest = u64::MAX;
     }
 
@@ -94,11 +109,8 @@ impl Replay {
     ) -> Replayed {
         let mut scan = retained.scan(&self.filter, &mut self.cursor, STEP);
         loop {
-            let id = match scan.step() {
-                // [MQTT-4.6.0-5]: the subscription gets a newer one as it is published, in its
-                // order, and need not get it twice.
-                Step::Entry(_, kept) if kept.number > self.newest => continue,
-                Step::Entry(_, kept) => kept.message,
+            let (id, number) = match scan.step() {
+                Step::Entry(_, kept) => (kept.message, kept.number),
                 Step::ComeAgain => return Replayed::Searching,
                 Step::Done => return Replayed::Done,
             };
@@ -109,6 +121,12 @@ impl Replay {
                 continue;
             }
             let qos = lower(message.qos, self.subscription.options.qos);
+            // [MQTT-4.6.0-5] [MQTT-4.6.0-6]: the subscription gets a newer one as it is published,
+            // in its order, and need not get it twice.
+            let was_missed = qos == QoS::AtMostOnce && number <= self.missed;
+            if number > self.newest && !was_missed {
+                continue;
+            }
             // [MQTT-3.3.4-5]: a copy of its own for each new subscription.
             let subscription_ids =
                 self.subscription.id.map_or(SubscriptionIds::None, SubscriptionIds::One);

@@ -158,6 +158,21 @@ impl Deliveries {
         false
     }
 
+    /// The server wants no answer any more to the message of this identifier.
+    pub(super) fn forget(&mut self, id: PacketId) {
+        let is_it = |slot: &Slot| match slot.state {
+            State::Waiting { id: held, .. } | State::Abandoned(held) | State::Answered(held, _) => {
+                held == id
+            }
+            State::Free => false,
+        };
+        let known = self.slots.iter().position(is_it).and_then(|slot| u32::try_from(slot).ok());
+        if let Some(slot) = known {
+            self.order.retain(|arrival| !matches!(arrival, Arrival::Slot(at) if *at == slot));
+            self.release(slot);
+        }
+    }
+
     /// The next acknowledgement that may leave now.
     pub(super) fn next_ready(&mut self) -> Option<(PacketId, PubAckReason)> {
         match *self.order.front()? {

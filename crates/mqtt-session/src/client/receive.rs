@@ -174,7 +174,13 @@ impl Client {
         let id = match publish.qos {
             PublishQos::AtMostOnce => None,
             PublishQos::AtLeastOnce { id, .. } => {
-                session.incoming.on_publish_qos1(id).map_err(rejected)?;
+                match session.incoming.on_publish_qos1(id) {
+                    Err(Rejected::PacketIdentifierInUse) => {
+                        self.refuse_identifier(id);
+                        return Ok(());
+                    }
+                    taken => taken.map_err(rejected)?,
+                }
                 Some(id)
             }
             PublishQos::ExactlyOnce { id, .. } => {
@@ -204,6 +210,15 @@ impl Client {
         };
         self.deliver(message, id);
         Ok(())
+    }
+
+    /// A QoS 1 message came under an identifier whose QoS 2 exchange this side believes open. That
+    /// is what is left when the server has lost the session and the CONNACK that said so was lost
+    /// too: closing the connection would bring the same message again and again.
+    fn refuse_identifier(&mut self, id: PacketId) {
+        self.session.incoming.answer_waits();
+        self.session.qos1.decide(id, PubAckReason::PacketIdentifierInUse);
+        self.acknowledge_ready();
     }
 
     /// Sends the acknowledgements whose turn it is.
@@ -306,6 +321,11 @@ impl Client {
         let packet_id = pubrel.packet_id;
         // [MQTT-4.3.3-11] [MQTT-2.2.1-5]
         let reason = if self.session.incoming.on_pubrel(packet_id) {
+            // A server that may not send a message again ends its exchange without the answer.
+            if self.session.qos2.waiting() > 0 {
+                self.session.qos2.forget(packet_id);
+                self.acknowledge_ready();
+            }
             PubRelReason::Success
         } else {
             PubRelReason::PacketIdentifierNotFound

@@ -296,6 +296,23 @@ impl<T> Outgoing<T> {
         }
     }
 
+    /// The QoS 2 PUBLISH that `next_resend` has handed out is not sent again: PUBREL must be sent in
+    /// its place. The receiver may have recorded the identifier, and would take the next message
+    /// under it for a duplicate. The unit of quota is given back.
+    pub(crate) fn give_up(&mut self, id: PacketId) -> Option<&mut T> {
+        let place = self.places.get_mut(index(id))?;
+        if mem::take(&mut place.charged) {
+            self.quota = self.quota.saturating_add(1).min(self.initial_quota);
+        }
+        match self.on_pubrec(id, false) {
+            Recorded::Release(item) => Some(item),
+            Recorded::ReleaseAgain
+            | Recorded::Refused(_)
+            | Recorded::Unknown
+            | Recorded::Mismatch => None,
+        }
+    }
+
     /// A PUBCOMP came.
     pub(crate) fn on_pubcomp(&mut self, id: PacketId) -> Acknowledged<T> {
         self.finish(id, |state| matches!(state, State::Released(_)))

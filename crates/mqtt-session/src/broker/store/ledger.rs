@@ -59,6 +59,13 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// The PUBREL of an exchange is sent although no PUBREC asked for it.
+    pub(in crate::broker) fn released(&mut self, packet_id: PacketId) {
+        if let (Some(store), Some(session)) = (self.store.as_deref_mut(), self.session) {
+            store.record(Change::Released { session, packet_id });
+        }
+    }
+
     /// All retained messages for a new subscription were sent.
     pub(in crate::broker) fn replay_ended(&mut self, replay: &Replay) {
         if let (Some(store), Some(session)) = (self.store.as_deref_mut(), self.session) {

@@ -268,7 +268,7 @@ impl Restoring {
             let replays = image.replays.into_iter().map(|replay| {
                 let subscription = Subscription { options: replay.options, id: replay.id };
                 let mut begun = Replay::new(&replay.filter, subscription, subscriber, 0);
-                begun.catch_up();
+                begun.send_all();
                 match replay.after {
                     Some(topic) => begun.after(topic),
                     None => begun,

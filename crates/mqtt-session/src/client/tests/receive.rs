@@ -243,3 +243,39 @@ fn input_is_not_accepted_while_answers_pile_up() {
     script.sent();
     assert!(script.client.accepts_input());
 }
+
+/// The server has lost the session, and the CONNACK that said so was lost too: to close the
+/// connection would bring the same message again and again.
+#[test]
+fn a_qos_1_message_under_an_identifier_that_awaits_pubrel_is_refused_and_nothing_else_happens() {
+    let mut script = Script::manual(resuming());
+    script.deliver("a", qos2(1));
+    script.deliver("b", qos1(2));
+    let (_, first) = script.delivery();
+    let (_, second) = script.delivery();
+    script.deliver("c", qos1(1));
+    assert!(script.sent().is_empty(), "its turn comes behind b");
+    script.client.acknowledge(script.now, second.unwrap(), PubAckReason::Success);
+    assert_eq!(script.sent(), ["PUBACK 2 Success", "PUBACK 1 Packet Identifier in use"]);
+    script.client.acknowledge(script.now, first.unwrap(), PubAckReason::Success);
+    assert_eq!(script.sent(), ["PUBREC 1 Success"]);
+    assert!(script.events().is_empty());
+}
+
+/// A server that may not send a message again, because the client's rights have changed, ends the
+/// exchange with PUBREL.
+#[test]
+fn a_message_that_is_released_before_it_was_answered_needs_no_answer() {
+    let mut script = Script::manual(resuming());
+    script.deliver("a", qos2(1));
+    script.deliver("b", qos2(2));
+    let (_, first) = script.delivery();
+    let (_, second) = script.delivery();
+    script.client.acknowledge(script.now, second.unwrap(), PubAckReason::Success);
+    assert!(script.sent().is_empty(), "the first is not answered");
+    script.receive(pubrel(1));
+    assert_eq!(script.sent(), ["PUBREC 2 Success", "PUBCOMP 1 Success"]);
+    assert_eq!(script.client.unacknowledged_deliveries(), 0);
+    script.client.acknowledge(script.now, first.unwrap(), PubAckReason::Success);
+    assert!(script.sent().is_empty());
+}

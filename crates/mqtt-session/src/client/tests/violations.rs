@@ -112,18 +112,6 @@ fn acknowledgements_of_the_wrong_kind_end_the_connection() {
     let mut script = Script::open(resuming());
     script.subscribe(&["a"]);
     ends(&mut script, &bytes(unsuback), 0x82, why);
-    let mut script = Script::open(resuming());
-    script.deliver("a", qos2(1));
-    let mut publish = Vec::new();
-    let again = Publish {
-        qos: qos1(1),
-        retain: false,
-        topic: TopicName::new("a").ok(),
-        properties: Properties::EMPTY,
-        payload: b"",
-    };
-    again.encode(&mut publish, u32::MAX).unwrap();
-    ends(&mut script, &publish, 0x82, why);
 }
 
 #[test]
