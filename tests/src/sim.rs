@@ -19,6 +19,7 @@ pub mod names;
 mod node;
 mod note;
 mod setup;
+mod totals;
 mod watch;
 mod world;
 
@@ -28,4 +29,5 @@ pub mod swarm;
 pub use event::{Body, Event, Publish, Subscribe};
 pub use invariants::{Fault, Invariant};
 pub use setup::{BrokerSetup, ClientSetup, SessionSetup, Setup, StoreSetup, WillSetup};
+pub use totals::Totals;
 pub use world::World;

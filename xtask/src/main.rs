@@ -23,6 +23,7 @@ mod fuzz;
 mod layers;
 mod notice;
 mod process;
+mod sim;
 mod tidy;
 
 use error::Error;
@@ -73,6 +74,12 @@ const COMMANDS: &[Command] = &[
         args: "--seconds N [--target NAME]",
         promise: "no input makes the codec fail",
         run: fuzz::run,
+    },
+    Command {
+        name: "sim",
+        args: "--seconds N | --schedules N [--seed S]",
+        promise: "no fault of network, clock or store breaks an invariant",
+        run: sim::run,
     },
     Command {
         name: "bench",

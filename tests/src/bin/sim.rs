@@ -1,43 +1,121 @@
-//! tmp
-fn main() {
-    let args: Vec<u64> = std::env::args().skip(1).map(|a| a.parse().unwrap()).collect();
+//! Runs simulated schedules in one thread: `sim --seed S --schedules N | --seconds N`.
+//!
+//! `cargo xtask sim` builds this program and starts one for each core. Each schedule has a seed of
+//! its own, counted up from the first in steps of `--step`. The last line on standard output has
+//! the totals; failures are written to standard error, shortened, as tests.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line program speaks on standard output and standard error"
+)]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the program is a test: what it cannot go on with it says by panicking"
+)]
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use mqtt_tests::sim::swarm::{Failure, run};
+use mqtt_tests::sim::{Totals, shrink};
+
+/// Failures that are shortened and written down; the others are counted.
+const SHOWN: u64 = 5;
+
+/// Schedules between two looks at the clock.
+const STRIDE: u64 = 64;
+
+fn main() -> ExitCode {
+    let options = Options::read();
+    // Panics become failures, which tell the text.
     std::panic::set_hook(Box::new(|_| {}));
-    let start = std::time::Instant::now();
-    if args.len() == 1 {
-        if let Err(f) = mqtt_tests::sim::swarm::run(args[0]) {
-            let f = mqtt_tests::sim::shrink::shorten(&f);
-            println!("{:?}", f.setup);
-            println!("{}", mqtt_tests::sim::shrink::narrate(&f));
-        }
-        return;
+    if let Some(seed) = options.show {
+        return show(seed);
     }
-    let (mut events, mut bad) = (0usize, 0);
-    let mut kinds = std::collections::BTreeMap::new();
-    for seed in args[0]..args[0] + args[1] {
-        match mqtt_tests::sim::swarm::run(seed) {
-            Ok(n) => events += n,
-            Err(f) => {
-                bad += 1;
-                let key = format!(
-                    "{:?} {}",
-                    f.fault.invariant,
-                    f.fault
-                        .what
-                        .chars()
-                        .filter(|c| !c.is_ascii_digit())
-                        .take(50)
-                        .collect::<String>()
-                );
-                let e = kinds.entry(key).or_insert((0, seed, f.events.len(), f.fault.what.clone()));
-                e.0 += 1;
-                if f.events.len() < e.2 {
-                    *e = (e.0, seed, f.events.len(), f.fault.what.clone());
+    let totals = swarm(&options);
+    println!("{totals}");
+    if totals.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[derive(Debug)]
+struct Options {
+    /// The first seed, and the way from each to the next.
+    seed: u64,
+    step: u64,
+    schedules: Option<u64>,
+    seconds: Option<u64>,
+    /// Tells the story of the schedule of this seed.
+    show: Option<u64>,
+}
+
+impl Options {
+    fn read() -> Self {
+        let mut options = Self { seed: 0, step: 1, schedules: None, seconds: None, show: None };
+        let mut args = std::env::args().skip(1);
+        while let Some(name) = args.next() {
+            let value = args.next().and_then(|value| value.parse().ok());
+            let value: u64 = value.unwrap_or_else(|| panic!("{name} needs a number"));
+            match name.as_str() {
+                "--seed" => options.seed = value,
+                "--step" => options.step = value,
+                "--schedules" => options.schedules = Some(value),
+                "--seconds" => options.seconds = Some(value),
+                "--show" => options.show = Some(value),
+                _ => panic!("{name}: unknown"),
+            }
+        }
+        options
+    }
+}
+
+fn swarm(options: &Options) -> Totals {
+    let began = Instant::now();
+    let end = options.seconds.map(Duration::from_secs);
+    let mut totals = Totals::default();
+    let mut seed = options.seed;
+    while options.schedules.is_none_or(|count| totals.schedules < count) {
+        if totals.schedules.is_multiple_of(STRIDE) && end.is_some_and(|end| began.elapsed() >= end)
+        {
+            break;
+        }
+        totals.schedules += 1;
+        match run(seed) {
+            Ok(events) => totals.events += events as u64,
+            Err(failure) => {
+                totals.events += failure.events.len() as u64;
+                totals.violations += 1;
+                if totals.violations <= SHOWN {
+                    tell(seed, &failure);
                 }
             }
         }
+        seed = seed.wrapping_add(options.step);
     }
-    for (k, v) in &kinds {
-        println!("{} seed {} events {} :: {k} :: {}", v.0, v.1, v.2, &v.3[..v.3.len().min(400)]);
+    totals.seconds = began.elapsed().as_secs_f64();
+    totals
+}
+
+/// Writes a failure down, shortened, as a test.
+fn tell(seed: u64, failure: &Failure) {
+    eprintln!("seed {seed}: {}", failure.fault);
+    let short = shrink::shorten(failure);
+    eprintln!("{}", shrink::as_test(&format!("seed_{seed}"), &short));
+}
+
+/// Tells what happens in the schedule of a seed, and then in the shortened one.
+fn show(seed: u64) -> ExitCode {
+    match run(seed) {
+        Ok(events) => {
+            println!("seed {seed}: {events} events, and every invariant holds");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            let short = shrink::shorten(&failure);
+            println!("{:#?}\n{}", short.setup, shrink::narrate(&short));
+            println!("{}", shrink::as_test(&format!("seed_{seed}"), &short));
+            ExitCode::FAILURE
+        }
     }
-    println!("{events} events, {bad} bad, {:?}", start.elapsed());
 }

@@ -38,7 +38,7 @@ impl Disk {
         if setup == StoreSetup::None || self.out.is_some() {
             return false;
         }
-        let Some(batch) = broker.poll_store() else { return false };
+        let Some(batch) = broker.poll_store(now) else { return false };
         if setup == StoreSetup::Fast {
             self.committed.extend_from_slice(batch.changes());
             self.made_at = now;
@@ -85,7 +85,7 @@ impl Disk {
     /// Has everything stored anew, if nothing is out.
     pub(super) fn compact(&mut self, broker: &mut Broker, model: &Model, now: Time) {
         if self.out.is_none()
-            && let Some(batch) = broker.poll_snapshot()
+            && let Some(batch) = broker.poll_snapshot(now)
         {
             self.put_out(batch, model, now);
         }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Buf;
-use mqtt_session::{BrokerEvent, ClientCloseCause, ClientEvent, CloseCause, PublishOutcome, Time};
+use mqtt_session::{
+    BrokerEvent, ClientCloseCause, ClientEvent, CloseCause, PublishOutcome, ReceivedMessage, Time,
+};
 
 use super::invariants::{Check, Fault, Invariant, i2_exactly_once, i7_sessions, i12_wire};
 use super::names;
@@ -238,27 +240,11 @@ impl World {
         let is_exact = self.is_exact;
         let node = &mut self.nodes[client];
         match event {
-            ClientEvent::Message { message, delivery, .. } => {
-                let expected = node.expected.pop_front();
-                let payload = message.payload();
-                let number =
-                    payload.first_chunk().map_or(EMPTY, |bytes| u32::from_be_bytes(*bytes));
-                let is_it = expected.is_some_and(|note| {
-                    note.number == number
-                        && note.qos == u8::from(message.qos())
-                        && note.retain == message.retain()
-                        && names::topic(message.topic()) == Some(note.topic)
-                });
-                i12_wire(is_it, || {
-                    format!("the application is told of {message:?}, and {expected:?} came")
-                })?;
-                node.deliveries.extend(delivery);
-                // A retained message comes anew for each subscription, and a will for each end.
-                let is_once = message.qos() == mqtt_codec::QoS::ExactlyOnce
-                    && number != EMPTY
-                    && !is_will(number)
-                    && self.messages.get(number as usize).is_some_and(|message| !message.retain);
-                if is_once { i2_exactly_once(&mut node.seen, number) } else { Ok(()) }
+            ClientEvent::Readable(reader) => {
+                while let Some(received) = self.nodes[client].client.poll_message(reader) {
+                    self.on_message(client, received)?;
+                }
+                Ok(())
             }
             ClientEvent::Published { id, outcome } => {
                 let at = node.published.iter().position(|(known, _)| *known == id);
@@ -304,6 +290,33 @@ impl World {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A reader gets a message. Each reader that it is for gets the same one.
+    fn on_message(&mut self, client: usize, received: ReceivedMessage) -> Check {
+        let node = &mut self.nodes[client];
+        let ReceivedMessage { message, delivery } = received;
+        let number = message.payload().first_chunk();
+        let number = number.map_or(EMPTY, |bytes| u32::from_be_bytes(*bytes));
+        let is_it = node.expected.is_some_and(|note| {
+            note.number == number
+                && note.qos == u8::from(message.qos())
+                && note.retain == message.retain()
+                && names::topic(message.topic()) == Some(note.topic)
+        });
+        i12_wire(is_it, || {
+            format!("the application is told of {message:?}, and {:?} came", node.expected)
+        })?;
+        node.deliveries.extend(delivery.map(|delivery| (delivery, number)));
+        if core::mem::replace(&mut node.is_told, true) {
+            return Ok(());
+        }
+        // A retained message comes anew for each subscription, and a will for each end.
+        let is_once = message.qos() == mqtt_codec::QoS::ExactlyOnce
+            && number != EMPTY
+            && !is_will(number)
+            && self.messages.get(number as usize).is_some_and(|message| !message.may_repeat);
+        if is_once { i2_exactly_once(&mut node.seen, number) } else { Ok(()) }
     }
 
     fn check_close(&self, client: usize, cause: &ClientCloseCause) -> Check {
@@ -360,7 +373,8 @@ impl World {
                 return Ok(());
             }
             if link.down.waiting() == 0 {
-                if !link.has_broker {
+                // Whoever has read something looks what to say to it before he reads on.
+                if !link.has_broker && left == most {
                     return self.cut_client(at);
                 }
                 return Ok(());
@@ -378,12 +392,15 @@ impl World {
                 continue;
             }
             if let Some(note) = link.down.advance(len) {
-                self.client_took(at, &note);
+                self.client_took(at, &note)
+                    .map_err(|fault| fault.at(format_args!("broker to c{client}")))?;
             }
             self.hear_client(client)?;
-            let node = &self.nodes[client];
-            i12_wire(node.expected.is_empty(), || {
-                format!("c{client}: the application is not told of {:?}", node.expected)
+            let node = &mut self.nodes[client];
+            let is_told = core::mem::take(&mut node.is_told);
+            let expected = node.expected.take();
+            i12_wire(is_told == expected.is_some(), || {
+                format!("c{client}: the application is not told of {expected:?}")
             })?;
         }
     }

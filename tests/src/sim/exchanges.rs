@@ -18,12 +18,28 @@ pub(super) struct Sender {
     recorded: u32,
 }
 
+/// What has to keep its order when it is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Everything: the sender is a client [MQTT-4.6.0-1].
+    All,
+    /// What has the same topic and QoS: the sender is a broker [MQTT-4.6.0-6].
+    Topic,
+}
+
+impl Order {
+    fn concerns(self, other: &Exchange, note: &PublishNote) -> bool {
+        self == Self::All || (other.topic == note.topic && other.qos == note.qos)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exchange {
     pub(super) pid: u16,
     pub(super) number: u32,
     pub(super) topic: u8,
     pub(super) qos: u8,
+    pub(super) is_large: bool,
     pub(super) stage: Stage,
     /// It has to be sent again on this connection.
     pub(super) again: bool,
@@ -61,18 +77,24 @@ impl Sender {
         self.open.iter_mut().find(|exchange| exchange.pid == pid)
     }
 
+    /// What may not have been sent again was not, once something new is sent.
+    pub(super) fn forget_given_up(&mut self) {
+        self.open.retain(|other| !(other.again && other.optional));
+    }
+
     fn is_owed(exchange: &Exchange) -> bool {
         exchange.again && !exchange.optional
     }
 
     /// A PUBLISH leaves for the first time.
-    pub(super) fn published(&mut self, note: &PublishNote, maximum: u16) -> Check {
+    pub(super) fn published(&mut self, note: &PublishNote, maximum: u16, order: Order) -> Check {
         if note.qos == 0 {
             return Ok(());
         }
         // All that was owed again has left, or was given up.
-        invariants::i3_order(self.open.iter().filter(|other| Self::is_owed(other)), note)?;
-        self.open.retain(|other| !other.again);
+        let owed = self.open.iter().filter(|other| Self::is_owed(other));
+        invariants::i3_order(owed.filter(|other| order.concerns(other, note)), note)?;
+        self.forget_given_up();
         invariants::i4_identifiers(&self.open, &self.requests, note.pid, usize::MAX)?;
         self.adopt(note, maximum)
     }
@@ -86,6 +108,7 @@ impl Sender {
             number: note.number,
             topic: note.topic,
             qos: note.qos,
+            is_large: note.is_large,
             stage: Stage::Published,
             again: false,
             optional: false,
@@ -101,6 +124,7 @@ impl Sender {
         &mut self,
         note: &PublishNote,
         maximum: u16,
+        order: Order,
     ) -> Result<bool, invariants::Fault> {
         let is_it = |other: &Exchange| {
             other.pid == note.pid
@@ -112,7 +136,8 @@ impl Sender {
         };
         let Some(at) = self.open.iter().position(is_it) else { return Ok(false) };
         let ahead = self.open[..at].iter().filter(|other| Self::is_owed(other));
-        invariants::i3_order(ahead.filter(|other| other.stage == Stage::Published), note)?;
+        let ahead = ahead.filter(|other| other.stage == Stage::Published);
+        invariants::i3_order(ahead.filter(|other| order.concerns(other, note)), note)?;
         self.in_flight += 1;
         invariants::i5_quota(self.in_flight, maximum)?;
         let exchange = &mut self.open[at];
@@ -135,6 +160,40 @@ impl Sender {
             exchange.again = false;
         }
         Ok(true)
+    }
+
+    /// A PUBREL leaves in place of a PUBLISH that may not be sent again. False if there is none.
+    pub(super) fn given_up(&mut self, pid: u16) -> bool {
+        let order = self.recorded;
+        let Some(exchange) = self.find(pid) else { return false };
+        let is_given_up = exchange.again
+            && exchange.optional
+            && (exchange.qos, exchange.stage) == (2, Stage::Published);
+        if is_given_up {
+            exchange.stage = Stage::Recorded;
+            exchange.again = false;
+            exchange.optional = false;
+            exchange.recorded = order;
+            self.recorded += 1;
+        }
+        is_given_up
+    }
+
+    /// The same for a PUBLISH that had its identifier and never left.
+    pub(super) fn given_up_unsent(&mut self, pid: u16) {
+        self.open.push(Exchange {
+            pid,
+            number: 0,
+            topic: 0,
+            qos: 2,
+            is_large: false,
+            stage: Stage::Recorded,
+            again: false,
+            optional: false,
+            charged: false,
+            recorded: self.recorded,
+        });
+        self.recorded += 1;
     }
 
     /// An answer to a PUBLISH has come to its sender. Returns the exchange that it ended.

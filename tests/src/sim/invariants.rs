@@ -133,6 +133,13 @@ pub(super) fn i4_identifiers(
     })
 }
 
+/// An identifier is taken for something new only when its receiver has forgotten the old.
+pub(super) fn i4_released(is_released: bool, note: &PublishNote) -> Check {
+    require(is_released, Invariant::I4, || {
+        format!("{note:?} is new, and its receiver still holds the identifier for another")
+    })
+}
+
 /// No more is under way than the receiver takes.
 pub(super) fn i5_quota(in_flight: u16, maximum: u16) -> Check {
     require(in_flight <= maximum, Invariant::I5, || {

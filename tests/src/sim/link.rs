@@ -107,6 +107,8 @@ pub(super) struct Link {
     pub(super) has_client: bool,
     pub(super) has_broker: bool,
     pub(super) stage: Stage,
+    /// The broker has made a new session for it.
+    pub(super) is_new_session: bool,
     /// What CONNECT brought.
     pub(super) will: Option<WillSetup>,
     pub(super) keep_alive: u16,
@@ -148,6 +150,7 @@ impl Link {
             has_client: true,
             has_broker: true,
             stage: Stage::Opened,
+            is_new_session: false,
             will,
             keep_alive: 0,
             heard_at: now,

@@ -25,6 +25,8 @@ pub(super) struct Model {
     pub(super) shared: Vec<Shared>,
     /// Numbers of messages that went to groups.
     went_shared: Vec<u32>,
+    /// Numbers of messages that were ever retained, where rights are asked about.
+    were_retained: Vec<u32>,
     /// Wills published since the broker began.
     pub(super) wills: u64,
     /// Messages dropped because a queue was full.
@@ -178,14 +180,22 @@ impl Session {
         self.owed.iter().filter(|copy| copy.replay.is_none()).count()
     }
 
+    /// What must come before the copy at this place.
+    fn ahead_of(&self, at: usize, now: Time) -> impl Iterator<Item = &Copy> {
+        let copy = self.owed[at];
+        let ahead = self.owed[..at].iter().filter(move |other| other.goes_before(&copy));
+        ahead.filter(move |other| !other.may_be_missing(self, now))
+    }
+
     fn give_up(&mut self, which: impl Fn(&Copy) -> bool) {
         for copy in self.owed.iter_mut().filter(|copy| which(copy)) {
             copy.optional = true;
         }
     }
 
-    pub(super) fn note_peak(&mut self) {
-        self.peak = self.peak.max(self.owed.len() + self.sender.open.len());
+    /// `to_groups` messages may be its own too.
+    pub(super) fn note_peak(&mut self, to_groups: usize) {
+        self.peak = self.peak.max(self.owed.len() + self.sender.open.len() + to_groups);
     }
 }
 
@@ -272,6 +282,8 @@ impl Model {
         session.sender.resume();
         if session.packet_size < LARGE as u32 {
             session.give_up(|copy| copy.is_large);
+            let open = session.sender.open.iter_mut();
+            open.filter(|other| other.is_large).for_each(|other| other.optional = true);
         }
         was_there
     }
@@ -302,7 +314,9 @@ impl Model {
         if session.link.take().is_none() {
             return;
         }
-        session.owed.retain(|copy| copy.qos > 0 || copy.replay.is_some());
+        if session.expiry > 0 {
+            session.owed.retain(|copy| copy.qos > 0 || copy.replay.is_some());
+        }
         session.give_up(|copy| copy.qos == 0 && asks_read);
         session.caught_up |= session.replaying;
         if let Some(will) = &mut session.will {
@@ -360,6 +374,7 @@ impl Model {
     fn route(&mut self, message: Message) {
         let Message { publisher, number, topic, expires_at, is_large, .. } = message;
         let matching = matching()[usize::from(topic)];
+        let to_groups = self.shared.len();
         if message.retain {
             self.retain(&message);
         }
@@ -383,7 +398,8 @@ impl Model {
                 self.overflows += 1;
                 continue;
             }
-            let optional = self.denied[client] >> topic & 1 == 1;
+            let optional = self.denied[client] >> topic & 1 == 1
+                || (is_large && session.packet_size < LARGE as u32);
             let replay = None;
             session.owed.push(Copy {
                 publisher,
@@ -397,7 +413,7 @@ impl Model {
                 replay,
                 optional,
             });
-            session.note_peak();
+            session.note_peak(to_groups);
         }
         for filter in FIRST_SHARED..FILTERS.len() {
             if matching >> filter & 1 == 1 {
@@ -410,8 +426,10 @@ impl Model {
         let mut members = [None; CLIENTS];
         let mut optional = false;
         for (client, place) in members.iter_mut().enumerate() {
-            let Some(session) = &self.sessions[client] else { continue };
+            let Some(session) = &mut self.sessions[client] else { continue };
             if session.subscribed >> filter & 1 == 1 {
+                let waiting = session.owed.len() + self.shared.len() + 1;
+                session.peak = session.peak.max(session.sender.open.len() + waiting);
                 let with = session.subscriptions[filter];
                 *place = Some(with);
                 optional |= session.link.is_none() && with.qos.min(message.qos) == 0;
@@ -438,6 +456,9 @@ impl Model {
     fn retain(&mut self, message: &Message) {
         let Message { publisher, number, topic, qos, is_large, expires_at, .. } = *message;
         let kept = Kept { publisher, number, qos, is_large, expires_at };
+        if self.asks_read {
+            self.were_retained.push(number);
+        }
         self.retained[usize::from(topic)] = (!message.is_empty).then_some(kept);
         for session in self.sessions.iter_mut().flatten() {
             // Whoever has not got the one before may not get it any more.
@@ -484,10 +505,11 @@ impl Model {
                 is_large: kept.is_large,
                 replay: Some(wanted.filter),
                 optional: self.denied[client] >> topic & 1 == 1
+                    || (kept.is_large && session.packet_size < LARGE as u32)
                     || kept.expires_at.is_some_and(|at| at <= now),
             });
         }
-        session.note_peak();
+        session.note_peak(0);
     }
 
     /// A client unsubscribes from filters, a bit each.
@@ -523,46 +545,63 @@ impl Model {
     /// The broker sends a message to a client for the first time: is the client owed it?
     pub(super) fn sent(&mut self, client: usize, note: &PublishNote, now: Time) -> Check {
         invariants::i13_rights(self.denied[client], note)?;
+        let is_caught_up = self.is_caught_up(client, note);
         let Some(session) = &mut self.sessions[client] else {
             return Err(invariants::unexpected(self, client, note));
         };
         // Alike are a client's wills, messages without a payload, and what is retained and was
         // asked for twice: what must come is taken to have come.
-        let is_it = |copy: &Copy| copy.is_for(note) && !copy.may_be_missing(session, now);
-        let found = session.owed.iter().position(is_it);
-        if let Some(at) = found.or_else(|| session.owed.iter().position(|copy| copy.is_for(note))) {
+        let left = |at: Time| at.duration_since(now).as_nanos().div_ceil(1_000_000_000) as u32;
+        let alike = || (0..session.owed.len()).filter(|at| session.owed[*at].is_for(note));
+        let as_long = |at: &usize| session.owed[*at].expires_at.map(left) == note.expiry;
+        let must_come = |at: &usize| !session.owed[*at].may_be_missing(session, now);
+        let in_order = |at: &usize| session.ahead_of(*at, now).next().is_none();
+        let found = alike().filter(as_long).filter(must_come).find(in_order);
+        let found = found.or_else(|| alike().filter(as_long).find(in_order));
+        let found = found.or_else(|| alike().find(in_order));
+        if found.is_none() && is_caught_up {
+            // It is sent for a new subscription, and once more in its order.
+            return Ok(());
+        }
+        if let Some(at) = found.or_else(|| alike().next()) {
             let copy = session.owed[at];
             invariants::i9_expiry(note, copy.expires_at, now)?;
-            let ahead = session.owed[..at].iter();
-            let ahead = ahead.filter(|other| other.goes_before(&copy));
-            invariants::i3_order(ahead.filter(|other| !other.may_be_missing(session, now)), note)?;
+            invariants::i3_order(session.ahead_of(at, now), note)?;
             session.owed.remove(at);
-            // What may be missing and has been passed by is missing.
+            // What has expired will not come any more.
             let mut passed = at;
             session.owed.retain(|other| {
                 let is_passed = passed > 0 && other.goes_before(&copy);
                 passed = passed.saturating_sub(1);
-                !is_passed
+                !(is_passed && other.expires_at.is_some_and(|at| at <= now))
             });
             return Ok(());
         }
-        if let Some(at) = self.shared.iter().position(|copy| copy.is_for(client, note)) {
+        let is_it = |copy: &Shared| copy.is_for(client, note);
+        let as_long = |copy: &Shared| copy.expires_at.map(left) == note.expiry;
+        let must_come = |copy: &Shared| is_it(copy) && as_long(copy) && !copy.may_be_missing(now);
+        let found = self.shared.iter().position(must_come);
+        let alike = || self.shared.iter().position(|copy| is_it(copy) && as_long(copy));
+        if let Some(at) = found.or_else(alike).or_else(|| self.shared.iter().position(is_it)) {
             let copy = self.shared.remove(at);
             return invariants::i9_expiry(note, copy.expires_at, now);
         }
-        if self.is_caught_up(client, note) {
+        if is_caught_up {
             return Ok(());
         }
         Err(invariants::unexpected(self, client, note))
     }
 
-    /// A retained message that is newer than the subscription for which it is sent, because the
-    /// client was away when it would have been sent as a live one.
+    /// A retained message that is newer than the subscription for which it is sent: the client was
+    /// away, so that at QoS 0 it would not have got it, or nobody knows any more what it got.
     fn is_caught_up(&self, client: usize, note: &PublishNote) -> bool {
         let Some(session) = &self.sessions[client] else { return false };
-        let Some(kept) = self.retained[usize::from(note.topic)] else { return false };
         let filters = session.caught_up & matching()[usize::from(note.topic)];
-        filters != 0 && note.retain && kept.number == note.number
+        let kept = self.retained[usize::from(note.topic)];
+        // Where rights are asked about it may have been replaced while it waited.
+        let is_kept = kept.is_some_and(|kept| kept.number == note.number)
+            || self.were_retained.contains(&note.number);
+        filters != 0 && (note.qos == 0 || session.restored) && note.retain && is_kept
     }
 
     /// The broker was started again with what it had when this model was copied.

@@ -19,10 +19,12 @@ pub(super) struct Node {
     pub(super) late: Option<usize>,
     pub(super) sender: Sender,
     pub(super) receiver: Receiver,
-    /// Messages that have come to it whole and that the application has not been told of.
-    pub(super) expected: VecDeque<PublishNote>,
+    /// The message that has just come to it whole and is new, and whether the application was
+    /// told of it.
+    pub(super) expected: Option<PublishNote>,
+    pub(super) is_told: bool,
     /// What the application has not answered.
-    pub(super) deliveries: VecDeque<Delivery>,
+    pub(super) deliveries: VecDeque<(Delivery, u32)>,
     pub(super) subscriptions: Vec<SubscriptionKey>,
     /// QoS 1 and 2 messages that were accepted and have not ended.
     pub(super) published: Vec<(PublishId, u32)>,
@@ -35,6 +37,9 @@ pub(super) struct Node {
     /// Part of a packet has left, or was about to: it may be sent again though it never left
     /// whole.
     pub(super) has_torn: bool,
+    /// The broker has a new session for it, and the CONNACK that said so was lost: whatever it
+    /// keeps of the old one is of no use, and it can't know.
+    pub(super) is_in_doubt: bool,
     /// It began again without what it knew.
     pub(super) has_forgotten: bool,
 }
@@ -50,7 +55,8 @@ impl Node {
             late: None,
             sender: Sender::default(),
             receiver: Receiver::default(),
-            expected: VecDeque::new(),
+            expected: None,
+            is_told: false,
             deliveries: VecDeque::new(),
             subscriptions: Vec::new(),
             published: Vec::new(),
@@ -58,6 +64,7 @@ impl Node {
             last_sent: [[0; 3]; 8],
             peak: 0,
             has_torn: false,
+            is_in_doubt: false,
             has_forgotten: false,
         }
     }
@@ -71,13 +78,14 @@ impl Node {
         self.client = client(setup, &self.setup, number, self.incarnation);
         self.sender.clear();
         self.receiver.clear();
-        self.expected.clear();
+        self.expected = None;
         self.deliveries.clear();
         self.subscriptions.clear();
         self.published.clear();
         self.seen.clear();
         self.peak = 0;
         self.has_torn = false;
+        self.is_in_doubt = false;
         self.has_forgotten = true;
     }
 
@@ -91,5 +99,9 @@ fn client(setup: &Setup, own: &ClientSetup, number: usize, incarnation: usize) -
     let mut seed = [number as u8; 32];
     seed[..8].copy_from_slice(&setup.seed.to_le_bytes());
     seed[8..16].copy_from_slice(&(incarnation as u64).to_le_bytes());
-    Client::new(own.config(number), seed).expect("a configuration that fits into CONNECT")
+    let client = Client::new(own.config(number), seed);
+    let mut client = client.expect("a configuration that fits into CONNECT");
+    // Somebody reads also what comes for a subscription that has ended.
+    client.subscribe_unmatched(own.buffer());
+    client
 }

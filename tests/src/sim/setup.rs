@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mqtt_codec::{PropertyBuf, QoS};
-use mqtt_session::{BrokerConfig, ClientConfig, SessionPolicy, Will};
+use mqtt_session::{BrokerConfig, BufferOptions, ClientConfig, SessionPolicy, Will};
 
 use super::names::{CLIENT_IDS, TOPICS};
 
@@ -180,6 +180,11 @@ impl BrokerSetup {
 }
 
 impl ClientSetup {
+    /// How its subscriptions are read.
+    pub(super) fn buffer(&self) -> BufferOptions {
+        BufferOptions::new().manual_acknowledgement(self.manual)
+    }
+
     pub(super) fn config(&self, number: usize) -> ClientConfig {
         let expiry = Duration::from_secs(self.expiry.into());
         let policy = match self.session {
@@ -194,7 +199,6 @@ impl ClientSetup {
             .receive_maximum(non_zero(self.receive_maximum))
             .topic_alias_maximum(self.incoming_aliases)
             .outgoing_topic_aliases(self.outgoing_aliases)
-            .manual_acknowledgement(self.manual)
             .subscription_identifiers(self.identifiers);
         if let Some(bytes) = NonZeroU32::new(self.packet_size) {
             config = config.maximum_packet_size(bytes);

@@ -184,7 +184,7 @@ impl Draw {
             has_expiry: !has_small_queue && self.one_in(4),
             has_large: !has_small_queue && self.one_in(5),
             has_shared: !has_small_queue && self.one_in(3),
-            retains: self.one_in(2),
+            retains: !has_small_queue && self.one_in(2),
             most_bytes: self.pick(&[1, 7, 50, 50, 1000]),
         };
         let broker = BrokerSetup {
@@ -199,16 +199,19 @@ impl Draw {
             unread_answers: self.pick(&[10, 64 * 1024, 64 * 1024]),
         };
         let has_wills = self.one_in(2);
-        let clients = (0..clients).map(|_| self.client(has_wills)).collect();
+        let clients = (0..clients).map(|number| self.client(number, has_wills)).collect();
         self.weigh(&broker);
         Setup { seed: self.random.number(), broker, clients }
     }
 
-    fn client(&mut self, has_wills: bool) -> ClientSetup {
+    fn client(&mut self, number: usize, has_wills: bool) -> ClientSetup {
+        // Wills that a restart makes due at the same moment come in any order: each that is
+        // retained has a topic of its own.
+        let retain = self.setup.retains && self.one_in(3);
         let will = (has_wills && self.one_in(2)).then(|| WillSetup {
-            topic: self.pick(&[0, 1, 5, 5, 6]),
+            topic: if retain { number as u8 } else { self.pick(&[0, 1, 5, 5, 6]) },
             qos: self.random.below(3) as u8,
-            retain: self.setup.retains && self.one_in(3),
+            retain,
             delay: self.pick(&[0, 0, 3, 20, 5000]),
             expiry: if self.setup.has_expiry { self.pick(&[0, 0, 4]) } else { 0 },
         });

@@ -3,7 +3,10 @@
 
 use mqtt_codec::DisconnectReason;
 
-use super::invariants::{Check, Fault, Invariant, i4_identifiers, i7_sessions, i12_wire};
+use super::exchanges::Order;
+use super::invariants::{
+    Check, Fault, Invariant, i4_identifiers, i4_released, i7_sessions, i12_wire,
+};
 use super::invariants::{i3_order, i13_rights};
 use super::link::Stage;
 use super::note::{EMPTY, Kind, Note, Outcome, PublishNote};
@@ -24,6 +27,17 @@ impl World {
             let present = self.model.connect(client, serial, connect, will, now);
             let link = &mut self.links[at];
             link.stage = Stage::Accepted { present };
+            link.is_new_session = !present;
+            if !present {
+                self.nodes[client].is_in_doubt |= !link.has_client;
+                // Should its CONNACK be lost, the client sends these again to a broker that has
+                // forgotten them.
+                for exchange in &self.nodes[client].sender.open {
+                    if let Some(message) = self.messages.get_mut(exchange.number as usize) {
+                        message.may_repeat = true;
+                    }
+                }
+            }
             link.keep_alive = connect.keep_alive;
             link.most_down = connect.receive_maximum.min(self.setup.broker.send_maximum);
             return Ok(());
@@ -116,8 +130,17 @@ impl World {
                 let session = self.model.sessions[client].as_mut();
                 let session = session.filter(|session| session.link == Some(link.serial));
                 let Some(session) = session else { return Err(misplaced(note)) };
-                let is_known = session.sender.released_again(*pid)?;
-                i12_wire(is_known || !is_exact, || format!("nobody asked for {note:?}"))
+                let sender = &mut session.sender;
+                if sender.released_again(*pid)? || sender.given_up(*pid) {
+                    return Ok(());
+                }
+                // Its PUBLISH waited for the store, and is given up.
+                let has_waited = self.setup.broker.store != StoreSetup::None;
+                i12_wire(has_waited || !is_exact, || format!("nobody asked for {note:?}"))?;
+                if sender.find(*pid).is_none() {
+                    sender.given_up_unsent(*pid);
+                }
+                Ok(())
             }
             Note::Ack(kind, pid, outcome) => {
                 let is_due = link.due_broker.answer(*kind, *pid)?;
@@ -153,7 +176,7 @@ impl World {
         };
         if note.dup {
             i13_rights(self.model.denied[client], note)?;
-            if session.sender.published_again(note, most)? || !is_exact {
+            if session.sender.published_again(note, most, Order::Topic)? {
                 return Ok(());
             }
             // Its identifier was to be stored, and it did not leave before the connection ended.
@@ -162,9 +185,9 @@ impl World {
             })?;
             session.sender.adopt(note, most)?;
         } else {
-            session.sender.published(note, most)?;
+            session.sender.published(note, most, Order::Topic)?;
         }
-        session.note_peak();
+        session.note_peak(self.model.shared.len());
         if is_exact {
             i4_identifiers(&[], &[], note.pid, session.peak)?;
             self.model.sent(client, note, now)?;
@@ -173,7 +196,7 @@ impl World {
     }
 
     /// A client has taken a packet of the broker.
-    pub(super) fn client_took(&mut self, at: usize, note: &Note) {
+    pub(super) fn client_took(&mut self, at: usize, note: &Note) -> Check {
         let told = self.links[at].client;
         self.tell(format_args!("    c{told} takes: {note:?}"));
         let link = &mut self.links[at];
@@ -181,6 +204,7 @@ impl World {
         match note {
             Note::ConnAck { present, refused: false, receive_maximum, packet_size } => {
                 link.is_open = true;
+                node.is_in_doubt &= *present;
                 link.most_up = *receive_maximum;
                 link.up_reader.packet_size = *packet_size;
                 link.up_reader.alias_maximum = self.setup.broker.aliases;
@@ -196,8 +220,14 @@ impl World {
             }
             Note::Publish(publish) => {
                 link.due_client.push_for(publish);
-                if node.receiver.published(publish) {
-                    node.expected.push_back(*publish);
+                let is_reused =
+                    publish.qos == 2 && !publish.dup && node.receiver.awaits(publish.pid);
+                let is_known = node.is_in_doubt || node.has_forgotten || !self.is_exact;
+                i4_released(!is_reused || is_known, publish)?;
+                // A QoS 1 message under an identifier of a session that is gone is refused.
+                let is_refused = publish.qos == 1 && node.receiver.awaits(publish.pid);
+                if !is_refused && node.receiver.published(publish) {
+                    node.expected = Some(*publish);
                 }
             }
             Note::Ack(kind @ (Kind::SubAck | Kind::UnsubAck), pid, _) => {
@@ -224,6 +254,7 @@ impl World {
             | Note::Unsubscribe { .. }
             | Note::PingReq => {}
         }
+        Ok(())
     }
 
     /// A client sends a packet.
@@ -245,7 +276,7 @@ impl World {
             Note::Publish(publish) => {
                 let (most, peak) = (link.most_up, node.peak);
                 if publish.dup {
-                    if node.sender.published_again(publish, most)? {
+                    if node.sender.published_again(publish, most, Order::All)? {
                         return Ok(());
                     }
                     // Its first bytes had left before, or it waited for a socket.
@@ -254,7 +285,7 @@ impl World {
                     torn.dup = false;
                     return node.sender.adopt(&torn, most);
                 }
-                node.sender.published(publish, most)?;
+                node.sender.published(publish, most, Order::All)?;
                 if publish.qos > 0 {
                     i4_identifiers(&[], &[], publish.pid, peak.max(node.sender.peak))?;
                 }

@@ -51,7 +51,9 @@ pub struct World {
 /// A message that an application published.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Message {
-    pub(super) retain: bool,
+    /// It may come to an application more than once, for its subscriptions or because a session
+    /// was lost.
+    pub(super) may_repeat: bool,
     /// The broker has got it.
     pub(super) is_taken: bool,
 }
@@ -159,9 +161,22 @@ impl World {
             Event::Answer(client, place, refused) => {
                 let Some(node) = self.nodes.get_mut(usize::from(client)) else { return Ok(()) };
                 let place = usize::from(place) % node.deliveries.len().max(1);
-                if let Some(delivery) = node.deliveries.remove(place) {
-                    let refusal = PubAckReason::ImplementationSpecificError;
-                    let reason = if refused { refusal } else { PubAckReason::Success };
+                if let Some((delivery, number)) = node.deliveries.remove(place) {
+                    let mut reason = PubAckReason::Success;
+                    // Whether a refusal that waits for a socket, for its turn or for other readers
+                    // has left nobody can see.
+                    let is_only = node.deliveries.is_empty();
+                    let leaves = |at: usize| {
+                        let link = &self.links[at];
+                        link.is_open && link.has_broker && !link.is_up_stalled && is_only
+                    };
+                    if refused && node.link.is_some_and(leaves) {
+                        reason = PubAckReason::ImplementationSpecificError;
+                        // It is a new message if it comes again [MQTT-4.3.3-9].
+                        if let Some(word) = node.seen.get_mut(number as usize / 64) {
+                            *word &= !(1 << (number % 64));
+                        }
+                    }
                     node.client.acknowledge(self.now, delivery, reason);
                 }
                 Ok(())
@@ -291,6 +306,7 @@ impl World {
         link.has_client = false;
         link.down.clear();
         let node = &mut self.nodes[link.client];
+        node.is_in_doubt |= link.is_new_session && !link.is_open;
         node.has_torn |= link.up.is_torn() || link.is_up_stalled;
         node.link = None;
         let (has_broker, earlier) = (link.has_broker, node.late);
@@ -341,7 +357,7 @@ impl World {
         if let Ok(id) = node.client.publish(self.now, publication) {
             let number = if what.body == Body::Empty { EMPTY } else { number };
             node.published.extend(id.map(|id| (id, number)));
-            self.messages.push(Message { retain: what.retain, is_taken: false });
+            self.messages.push(Message { may_repeat: what.retain, is_taken: false });
             node.note_peak();
         }
         Ok(())
@@ -360,7 +376,8 @@ impl World {
                 _ => RetainHandling::DoNotSend,
             },
         };
-        let result = node.client.subscribe(&[(filter, options)], Properties::EMPTY);
+        let result =
+            node.client.subscribe(&[(filter, options)], Properties::EMPTY, node.setup.buffer());
         i12_wire(result.is_ok(), || format!("a subscription is not taken: {result:?}"))?;
         node.subscriptions.extend(result.ok());
         Ok(())
@@ -402,11 +419,9 @@ impl World {
         self.model = model;
         self.model.denied = denied;
         self.model.restart(self.now);
-        for client in 0..self.nodes.len() {
-            for topic in 0..TOPICS.len() as u8 {
-                if denied[client] >> topic & 1 == 1 {
-                    self.model.doubt(client, topic);
-                }
+        for (client, denied) in denied.into_iter().enumerate() {
+            for topic in (0..TOPICS.len() as u8).filter(|topic| denied >> topic & 1 == 1) {
+                self.model.doubt(client, topic);
             }
         }
         if self.is_exact {
