@@ -14,7 +14,7 @@ use super::exchanges::{Receiver, Sender};
 use super::invariants::{self, Check};
 use super::names::{CLIENTS, FILTERS, FIRST_SHARED, TOPICS, matching};
 use super::note::{ConnectNote, FilterNote, Ids, PublishNote, SubscribeNote};
-use super::setup::{BrokerSetup, LARGE, WillSetup, will_number};
+use super::setup::{BrokerSetup, LARGE, StoreSetup, WillSetup, will_number};
 
 /// The specification of a broker, with its state.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +25,7 @@ pub(super) struct Model {
     pub(super) shared: Vec<Shared>,
     /// Numbers of messages that went to groups.
     went_shared: Vec<u32>,
-    /// Numbers of messages that were ever retained, where rights are asked about.
+    /// Numbers of messages that were ever retained, where they may come late.
     were_retained: Vec<u32>,
     /// Wills published since the broker began.
     pub(super) wills: u64,
@@ -35,6 +35,8 @@ pub(super) struct Model {
     pub(super) queue: usize,
     /// Whether it is asked who may read what.
     pub(super) asks_read: bool,
+    /// Whether there is a store.
+    is_durable: bool,
     /// The topics that each client may not read, a bit each.
     pub(super) denied: [u8; CLIENTS],
 }
@@ -222,13 +224,14 @@ impl Model {
 
     /// What is known before anything has happened.
     pub(super) fn new(setup: &BrokerSetup) -> Self {
-        Self { queue: setup.queue, asks_read: setup.asks_read, ..Self::default() }
+        let is_durable = setup.store != StoreSetup::None;
+        Self { queue: setup.queue, asks_read: setup.asks_read, is_durable, ..Self::default() }
     }
 
     /// A broker without state, of the same kind.
     pub(super) fn empty_like(other: &Self) -> Self {
-        let Self { queue, asks_read, denied, .. } = *other;
-        Self { queue, asks_read, denied, ..Self::default() }
+        let Self { queue, asks_read, is_durable, denied, .. } = *other;
+        Self { queue, asks_read, is_durable, denied, ..Self::default() }
     }
 
     /// When something is due next.
@@ -456,7 +459,7 @@ impl Model {
     fn retain(&mut self, message: &Message) {
         let Message { publisher, number, topic, qos, is_large, expires_at, .. } = *message;
         let kept = Kept { publisher, number, qos, is_large, expires_at };
-        if self.asks_read {
+        if self.asks_read || self.is_durable {
             self.were_retained.push(number);
         }
         self.retained[usize::from(topic)] = (!message.is_empty).then_some(kept);
@@ -598,7 +601,7 @@ impl Model {
         let Some(session) = &self.sessions[client] else { return false };
         let filters = session.caught_up & matching()[usize::from(note.topic)];
         let kept = self.retained[usize::from(note.topic)];
-        // Where rights are asked about it may have been replaced while it waited.
+        // It may have been replaced while it waited for an answer, or while it was queued too.
         let is_kept = kept.is_some_and(|kept| kept.number == note.number)
             || self.were_retained.contains(&note.number);
         filters != 0 && (note.qos == 0 || session.restored) && note.retain && is_kept
