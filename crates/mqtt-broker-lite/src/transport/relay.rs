@@ -90,26 +90,47 @@ where
 async fn read<S: AsyncRead>(mut stream: ReadHalf<S>, shared: &Shared<'_>) {
     loop {
         shared.pipe.room().await;
-        let goes_on = read_once(&mut stream, shared).await;
+        let found = read_once(&mut stream, shared).await;
         shared.own.notify_one();
-        if !matches!(goes_on, Ok(true)) {
-            shared.pipe.end();
-            return;
+        match found {
+            Ok(Found::Input) => {}
+            // What still comes is read and dropped until the peer closes, or the loop's patience
+            // ends: a socket that is closed with bytes in it would reset the connection, and the
+            // peer might miss the last frame.
+            Ok(Found::Refused) => shared.pipe.end(),
+            Ok(Found::End) | Err(_) => {
+                shared.pipe.end();
+                return;
+            }
         }
     }
 }
 
-/// Reads once, through a buffer that no idle connection holds. False at the end.
+/// What one read has brought.
+enum Found {
+    Input,
+    /// Something after which nothing more may come.
+    Refused,
+    End,
+}
+
+/// Reads once, through a buffer that no idle connection holds.
 async fn read_once<S: AsyncRead>(
     stream: &mut ReadHalf<S>,
     shared: &Shared<'_>,
-) -> io::Result<bool> {
+) -> io::Result<Found> {
     poll_fn(|context| {
         let mut scratch = [0; 8 * 1024];
         let mut buffer = ReadBuf::new(&mut scratch);
         ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
         let input = buffer.filled();
-        Poll::Ready(Ok(!input.is_empty() && shared.framing().decode(input, shared.pipe)))
+        Poll::Ready(Ok(if input.is_empty() {
+            Found::End
+        } else if shared.framing().decode(input, shared.pipe) {
+            Found::Input
+        } else {
+            Found::Refused
+        }))
     })
     .await
 }

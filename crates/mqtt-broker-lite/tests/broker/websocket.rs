@@ -312,6 +312,22 @@ fn a_close_of_the_client_is_answered() {
     client.stream.expect_close(1000);
 }
 
+#[test]
+fn after_a_goodbye_what_the_client_still_sends_resets_nothing() {
+    let (_server, address) = broker("");
+    let mut client = client(address, "a");
+    // DISCONNECT, a close, and something that nobody waits for.
+    client.send(&[0xe0, 0x00]);
+    client.stream.stream.write_all(&frame(0x88, &1000u16.to_be_bytes())).unwrap();
+    let (first, payload) = client.stream.frame().unwrap();
+    assert_eq!((first, payload), (0x88, 1000u16.to_be_bytes().to_vec()));
+    client.stream.stream.write_all(&frame(0x82, &[0xc0, 0x00])).unwrap();
+    let mut rest = Vec::new();
+    client.stream.stream.read_to_end(&mut rest).expect("the end, and no reset");
+    assert_eq!(rest, []);
+    client.stream.stream.write_all(&frame(0x82, &[0xc0, 0x00])).expect("our side is open still");
+}
+
 /// Row G6 of the hostile inputs.
 #[test]
 fn compression_is_never_negotiated() {
