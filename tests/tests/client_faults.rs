@@ -124,7 +124,9 @@ fn a_packet_that_a_server_must_not_send_ends_the_connection_with_its_code() {
 /// What either side may do wrong is the same from a server.
 ///
 /// Proves: [MQTT5-U-1.5.4-1], [MQTT5-U-1.5.4-2], [MQTT5-U-1.5.7-1], [MQTT5-U-2.1.3-1],
-/// [MQTT5-U-2.2.2.2-1], [MQTT5-U-3.3.1.2-1]
+/// [MQTT5-U-2.2.2.2-1], [MQTT5-U-3.3.1.2-1], [MQTT-1.5.4-1], [MQTT-1.5.4-2], [MQTT-1.5.7-1],
+/// [MQTT-2.1.3-1], [MQTT-3.3.1-2], [MQTT-3.3.1-4], [MQTT-3.3.2-2], [MQTT-3.6.1-1],
+/// [MQTT-3.14.1-1], [MQTT-3.15.1-1], [MQTT-4.7.0-1], [MQTT-1.5.5-1]
 #[test]
 fn a_malformed_packet_ends_the_connection_with_0x81() {
     for (what, bytes) in [
@@ -134,6 +136,12 @@ fn a_malformed_packet_ends_the_connection_with_0x81() {
         ("a non-character in a topic", "30 06 0003 ef b7 90 00"),
         ("a pair whose name is not UTF-8", "30 0a 0001 74 06 26 0001 ff 0000"),
         ("a pair whose value has U+0000", "30 0a 0001 74 06 26 0000 0001 00"),
+        ("a topic with #", "30 04 0001 23 00"),
+        ("a topic with +", "30 04 0001 2b 00"),
+        ("DUP with QoS 0", "38 04 0001 74 00"),
+        ("DISCONNECT with flags", "e1 00"),
+        ("AUTH with flags", "f1 00"),
+        ("a length in more bytes than it needs", "30 84 00 0001 74 00"),
         ("SUBACK with flags", "91 04 0001 00 00"),
         ("PUBREL without its flag", "60 02 0001"),
         ("an unknown property", "30 06 0001 74 02 7f 00"),
@@ -172,6 +180,28 @@ fn a_property_that_is_there_twice_is_a_protocol_error_in_every_packet() {
         ("Authentication Data", "f0 0e 18 0c 15 0001 61 16 0001 61 16 0001 61"),
         ("AUTH without a method, and none in CONNECT", "f0 00"),
         ("AUTH with a method, and none in CONNECT", "f0 06 18 04 15 0001 61"),
+    ] {
+        let mut client = connecting(ClientConfig::new());
+        client.handle_input(Time::ZERO, &connack(&[]));
+        assert!(matches!(client.poll_event(), Some(ClientEvent::Connected(_))));
+        violates(what, &mut client, &hex(bytes), 0x82);
+    }
+}
+
+/// Proves: [MQTT-3.4.2-1], [MQTT-3.5.2-1], [MQTT-3.6.2-1], [MQTT-3.7.2-1], [MQTT-3.14.2-1],
+/// [MQTT-3.15.2-1], [MQTT-3.3.2-14]
+#[test]
+fn a_value_that_a_packet_cannot_have_is_a_protocol_error() {
+    for (what, bytes) in [
+        ("a reason that PUBACK does not have", "40 03 0001 01"),
+        ("a reason that PUBREC does not have", "50 03 0001 92"),
+        ("a reason that PUBREL does not have", "62 03 0001 10"),
+        ("a reason that PUBCOMP does not have", "70 03 0001 10"),
+        ("a reason that SUBACK does not have", "90 04 0001 00 03"),
+        ("a reason that UNSUBACK does not have", "b0 04 0001 00 01"),
+        ("a reason that DISCONNECT does not have", "e0 01 01"),
+        ("a reason that AUTH does not have", "f0 06 01 04 15 0001 61"),
+        ("a Response Topic with #", "30 08 0001 74 04 08 0001 23"),
     ] {
         let mut client = connecting(ClientConfig::new());
         client.handle_input(Time::ZERO, &connack(&[]));

@@ -68,7 +68,9 @@ impl Client {
 
     /// Authenticates the client anew on a connection that stands, with the method of CONNECT
     /// [MQTT-4.12.1-1]. Everything else goes on meanwhile. [`ClientEvent::Authenticated`] follows,
-    /// perhaps after challenges; if the server is not convinced it ends the connection.
+    /// perhaps after challenges; if the server is not convinced it ends the connection. An
+    /// application that is not convinced by the server [disconnects](Self::disconnect) with a
+    /// reason of its own [MQTT-4.12.1-2].
     ///
     /// # Errors
     ///
@@ -93,6 +95,7 @@ impl Client {
 
     pub(super) fn on_auth(&mut self, now: Time, auth: &Auth<'_>) -> Result<(), Violation> {
         let unexpected = Violation::UnexpectedPacket(PacketType::Auth);
+        // [MQTT5-U-3.15-1]
         if self.config.authentication.is_none() {
             return Err(unexpected);
         }

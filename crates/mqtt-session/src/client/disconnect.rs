@@ -74,6 +74,16 @@ impl DisconnectOptions {
         Ok(self)
     }
 
+    /// A User Property of DISCONNECT; there may be several, and of one name too.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if a text cannot be sent.
+    pub fn user_property(mut self, name: &str, value: &str) -> Result<Self, EncodeError> {
+        self.properties.user_property(name, value)?;
+        Ok(self)
+    }
+
     /// The packet; without properties if it is too large for the server with them.
     pub(super) fn encode(&self, maximum_packet_size: u32) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -158,7 +158,7 @@ impl Client {
                 let topic = open.incoming_aliases.resolve(alias, topic, maximum).map_err(fault)?;
                 TopicName::new(topic).map_err(|_| Violation::TopicAliasUnknown(alias.get()))?
             }
-            // The decoder lets no such packet through.
+            // The decoder lets no such packet through [MQTT5-U-3.3.2.1-1].
             (None, None) => return Err(Violation::UnexpectedPacket(PacketType::Publish)),
         };
         let rejected = |rejected| match rejected {
@@ -319,7 +319,8 @@ impl Client {
     fn on_pubrel(&mut self, pubrel: &PubRel<'_>) -> Result<(), Violation> {
         self.check_problem_information(PacketType::PubRel, &pubrel.properties)?;
         let packet_id = pubrel.packet_id;
-        // [MQTT-4.3.3-11] [MQTT-2.2.1-5]
+        // [MQTT-4.3.3-11] [MQTT-2.2.1-5], and whether the message has expired since does not matter
+        // [MQTT-4.3.3-13].
         let reason = if self.session.incoming.on_pubrel(packet_id) {
             // A server that may not send a message again ends its exchange without the answer.
             if self.session.qos2.waiting() > 0 {

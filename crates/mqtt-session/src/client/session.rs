@@ -15,7 +15,8 @@ use super::statistics::ClientStatistics;
 use super::subscriptions::Subscriptions;
 use crate::exchange::{Acknowledged, Exchange, Incoming, Outgoing, Recorded};
 
-/// The part of a client that outlives its connections.
+/// The part of a client that outlives its connections. It ends between two of them, or when the
+/// server says that it has none, and never while one stands [MQTT-4.1.0-1].
 #[derive(Debug)]
 pub(super) struct Session {
     /// The Client Identifier: the configured one, or the one that a server assigned.

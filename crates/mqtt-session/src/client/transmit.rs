@@ -221,13 +221,22 @@ impl Sender<'_> {
                     let slot = *slot;
                     // [MQTT-3.3.1-1]: with DUP. An expiry that ended since it was first sent
                     // changes nothing [MQTT-4.3.3-7].
-                    if let Err(error) = self.send(slot, Some(id), true) {
+                    if let Err(error) = self.send_again(slot, id) {
                         let _ended = self.session.abandon(id, qos);
                         self.end(slot, PublishOutcome::NotAllowed(error));
                     }
                 }
             }
         }
+    }
+
+    /// Sends a message again, if the server of this connection takes it: its limits may be others
+    /// than those of the connection that the message was first sent on.
+    fn send_again(&mut self, slot: u32, id: PacketId) -> Result<(), ServerLimit> {
+        if let Some(message) = self.session.outbox.get(slot) {
+            allows(&self.open.negotiated, message.qos, message.retain)?;
+        }
+        self.send(slot, Some(id), true)
     }
 
     fn pubrel(&mut self, packet_id: PacketId) {
@@ -343,6 +352,7 @@ impl Sender<'_> {
             self.end(slot, PublishOutcome::NotAllowed(error));
             return;
         }
+        // Without DUP: nobody has seen it [MQTT-4.3.1-1] [MQTT-4.3.2-2] [MQTT-4.3.3-2].
         if qos == QoS::AtMostOnce {
             match self.send(slot, None, false) {
                 Ok(()) => {

@@ -1,6 +1,6 @@
 //! Enhanced authentication before CONNACK and on a connection that stands.
 
-use mqtt_codec::{Auth, AuthReason};
+use mqtt_codec::{Auth, AuthReason, DisconnectReason};
 
 use super::*;
 
@@ -120,6 +120,35 @@ fn a_connection_that_stands_is_authenticated_anew_while_traffic_goes_on() {
     let last = format!("authenticated {:?}", b"last");
     assert_eq!(script.events(), [format!("challenged {:?}", b"one"), last]);
     script.client.reauthenticate(script.now, b"once more").unwrap();
+}
+
+/// Proves: [MQTT-4.12.1-2]
+#[test]
+fn an_authentication_anew_that_fails_ends_the_connection_with_a_reason() {
+    // The server does not convince the client.
+    let mut script = open();
+    script.client.reauthenticate(script.now, b"again").unwrap();
+    script.sent();
+    script.receive_bytes(&challenge(b"forged"));
+    assert_eq!(script.events().len(), 1);
+    let options = DisconnectOptions::new(DisconnectReason::ImplementationSpecificError);
+    script.client.disconnect(script.now, &options).unwrap();
+    assert_eq!(script.sent(), ["DISCONNECT 0x83"]);
+    assert_eq!(script.events(), ["closed: disconnected by the application"]);
+    // It goes on with another method.
+    let mut script = open();
+    script.client.reauthenticate(script.now, b"again").unwrap();
+    script.sent();
+    script.receive_bytes(&auth("PLAIN", b"", AuthReason::ContinueAuthentication));
+    assert_eq!(script.sent(), ["DISCONNECT 0x82"]);
+    // The client does not convince the server.
+    let mut script = open();
+    script.client.reauthenticate(script.now, b"again").unwrap();
+    script.sent();
+    script.receive_bytes(&[0xE0, 1, 0x87]);
+    assert!(script.sent().is_empty());
+    let events = script.events();
+    assert!(events[0].starts_with("closed: disconnected by the server: "), "{events:?}");
 }
 
 /// Proves: [MQTT-4.12.0-7]

@@ -54,6 +54,11 @@ fn the_servers_keep_alive_replaces_the_clients() {
         }),
     );
     assert_eq!(idle(&mut script, Duration::from_secs(15)), ["PINGREQ"]);
+}
+
+/// Proves: [MQTT-3.1.2-21], [MQTT-3.2.2-21]
+#[test]
+fn a_keep_alive_of_0_from_the_server_turns_pings_off() {
     let mut script = Script::open_with(
         resuming().keep_alive(Duration::from_secs(60)),
         &terms(|terms| {
@@ -71,6 +76,39 @@ fn a_silent_server_is_given_up_without_a_word() {
         ["PINGREQ", "closed: the server gave no sign of life after a ping"]
     );
     assert!(script.sent().is_empty());
+}
+
+/// A driver does not ask for bytes while its socket takes none.
+#[test]
+fn a_dead_link_is_noticed_although_nothing_can_be_written() {
+    let mut script = client(60);
+    script.publish("stuck", QoS::AtLeastOnce).unwrap();
+    let mut ended = None;
+    while ended.is_none() {
+        script.now = script.client.poll_timeout().expect("the server is watched").at;
+        script.client.handle_timeout(script.now);
+        ended = script.events().pop();
+    }
+    assert_eq!(ended.unwrap(), "closed: the server gave no sign of life after a ping");
+    assert_eq!(script.now.as_nanos(), 85_000_000_000, "as if the ping had left");
+    assert!(script.sent().is_empty());
+}
+
+/// What is sent is no sign that anybody receives it.
+#[test]
+fn a_client_that_sends_and_hears_nothing_pings_and_gives_up() {
+    let mut script = client(10);
+    let mut events = Vec::new();
+    let mut pings = 0;
+    while events.is_empty() {
+        script.pass(Duration::from_secs(1));
+        let _still_open = script.publish("on and on", QoS::AtMostOnce);
+        pings += script.sent().iter().filter(|line| *line == "PINGREQ").count();
+        events = script.events();
+    }
+    assert_eq!(pings, 1);
+    assert_eq!(events, ["closed: the server gave no sign of life after a ping"]);
+    assert_eq!(script.now.as_nanos(), 15_000_000_000);
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn a_session_that_ends_with_the_connection_is_not_given_time_in_disconnect() {
     assert!(script.sent().is_empty());
 }
 
-/// Proves: [MQTT-3.14.2-3]
+/// Proves: [MQTT-3.14.2-3], [MQTT-3.14.2-4]
 #[test]
 fn words_that_the_server_has_no_room_for_are_left_out() {
     let mut script = Script::open_with(
@@ -111,6 +111,24 @@ fn words_that_the_server_has_no_room_for_are_left_out() {
     let options = DisconnectOptions::default().reason_string("a long farewell").unwrap();
     script.client.disconnect(script.now, &options).unwrap();
     assert_eq!(script.sent(), ["DISCONNECT 0x00"]);
+}
+
+/// Proves: [MQTT-3.14.2-4]
+#[test]
+fn user_properties_of_disconnect_are_sent_where_there_is_room() {
+    let said = DisconnectOptions::default().user_property("k", "1").unwrap();
+    let said = said.user_property("k", "2").unwrap();
+    for (maximum, sent) in [
+        (100, "DISCONNECT 0x00 {User Property: \"k\" = \"1\", User Property: \"k\" = \"2\"}"),
+        (10, "DISCONNECT 0x00"),
+    ] {
+        let limit = terms(|terms| {
+            terms.maximum_packet_size(core::num::NonZeroU32::new(maximum).unwrap());
+        });
+        let mut script = Script::open_with(resuming(), &limit);
+        script.client.disconnect(script.now, &said).unwrap();
+        assert_eq!(script.sent(), [sent]);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod connection;
 mod deliveries;
 mod keep_alive;
 mod leave;
+mod limits;
 mod offline;
 mod publish;
 mod readers;

@@ -1,6 +1,6 @@
-//! Publishing: exchanges, quota, order, and the limits that the server has set.
+//! Publishing: exchanges, quota and order.
 
-use core::num::{NonZeroU16, NonZeroU32};
+use core::num::NonZeroU16;
 
 use super::*;
 
@@ -203,67 +203,6 @@ fn a_message_that_expires_while_it_waits_is_not_sent() {
         ["published 0 acknowledged: Success".into(), format!("published {} Expired", late.slot())]
     );
     assert_eq!(script.client.statistics().qos0_expired, 1);
-}
-
-/// Proves: [MQTT-3.2.2-11], [MQTT-3.2.2-14], [MQTT-3.2.2-15]
-#[test]
-fn what_the_server_does_not_take_is_refused_before_it_is_sent() {
-    let mut script = Script::open_with(
-        resuming(),
-        &terms(|terms| {
-            terms
-                .maximum_qos(QoS::AtLeastOnce)
-                .retain_available(false)
-                .maximum_packet_size(NonZeroU32::new(20).unwrap());
-        }),
-    );
-    let mut publication = message("a", "payload");
-    publication.qos = QoS::ExactlyOnce;
-    let unsent = script.client.publish(script.now, publication).unwrap_err();
-    assert_eq!(
-        unsent.error,
-        PublishError::NotAllowed(ServerLimit::MaximumQos { maximum: QoS::AtLeastOnce })
-    );
-    assert_eq!(unsent.payload, "payload");
-    let mut publication = message("a", "payload");
-    publication.retain = true;
-    let unsent = script.client.publish(script.now, publication).unwrap_err();
-    assert_eq!(unsent.error, PublishError::NotAllowed(ServerLimit::RetainNotAvailable));
-    // 2 bytes of fixed header, 3 of topic, 1 of property length, and 14 make 20.
-    script.client.publish(script.now, message("a", "14 bytes are 14")).unwrap_err();
-    script.client.publish(script.now, message("a", "14 bytes fit..")).unwrap();
-    let unsent = script.client.publish(script.now, message("a", "15 bytes do not")).unwrap_err();
-    assert_eq!(
-        unsent.error,
-        PublishError::NotAllowed(ServerLimit::MaximumPacketSize { size: 21, maximum: 20 })
-    );
-    assert_eq!(script.sent().len(), 1);
-}
-
-#[test]
-fn what_was_accepted_too_early_ends_when_the_limits_are_known() {
-    let mut script = Script::new(resuming());
-    script.client.handle_connected(script.now);
-    script.sent();
-    script.publish("a", QoS::ExactlyOnce).unwrap();
-    script.publish("b", QoS::AtLeastOnce).unwrap();
-    let mut publication = message("c", "payload");
-    publication.retain = true;
-    script.client.publish(script.now, publication).unwrap();
-    assert!(script.sent().is_empty(), "nothing is published before CONNACK");
-    let terms = terms(|terms| {
-        terms.maximum_qos(QoS::AtLeastOnce).retain_available(false);
-    });
-    script.receive(ConnAck {
-        session_present: false,
-        reason: ConnectReason::Success,
-        properties: terms.as_properties(),
-    });
-    assert_eq!(script.sent(), ["PUBLISH QoS 1 id 1 b"]);
-    let events = script.events();
-    assert_eq!(events.len(), 2);
-    assert_eq!(events[1], "published 0 NotAllowed(MaximumQos { maximum: AtLeastOnce })");
-    assert_eq!(script.client.statistics().qos0_not_allowed, 1);
 }
 
 #[test]

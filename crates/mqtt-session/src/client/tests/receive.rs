@@ -97,6 +97,23 @@ fn a_qos_2_message_is_delivered_once_until_its_pubrel() {
     assert_eq!(script.sent()[1], "PUBCOMP 99 Packet Identifier not found");
 }
 
+/// Proves: [MQTT-4.3.3-13]
+#[test]
+fn an_exchange_is_completed_though_its_message_has_expired() {
+    let mut script = Script::manual(resuming());
+    let expires = terms(|properties| {
+        properties.message_expiry_interval(1);
+    });
+    script.deliver_with("a", qos2(1), expires.as_properties());
+    let (_, delivery) = script.delivery();
+    script.pass(Duration::from_secs(100));
+    script.answer(delivery, PubAckReason::Success);
+    assert_eq!(script.sent(), ["PUBREC 1 Success"]);
+    script.pass(Duration::from_secs(100));
+    script.receive(pubrel(1));
+    assert_eq!(script.sent(), ["PUBCOMP 1 Success"]);
+}
+
 /// Proves: [MQTT-4.3.2-5]
 #[test]
 fn after_its_puback_a_qos_1_identifier_means_a_new_message() {

@@ -185,25 +185,28 @@ fn what_is_sent_again_keeps_to_the_new_receive_maximum() {
     assert_eq!(script.sent(), ["PUBLISH QoS 1 id 2 DUP b"]);
 }
 
+/// Proves: [MQTT-4.3.3-7]
 #[test]
-fn a_message_too_large_for_the_new_connection_ends_instead_of_being_sent_again() {
+fn a_message_that_expires_after_it_was_sent_is_sent_again_all_the_same() {
     let mut script = Script::open(resuming());
-    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
-        script.publish("a/long/topic/name", qos).unwrap();
-    }
-    script.sent();
+    let expires = terms(|properties| {
+        properties.message_expiry_interval(1);
+    });
+    let mut publication = message("a", "payload");
+    publication.qos = QoS::ExactlyOnce;
+    publication.properties = expires.as_properties();
+    script.client.publish(script.now, publication).unwrap();
+    assert_eq!(script.sent(), ["PUBLISH QoS 2 id 1 a {Message Expiry Interval: 1}"]);
+    script.pass(Duration::from_secs(100));
     script.lose();
-    script.events();
-    script.connect(
-        true,
-        &terms(|terms| {
-            terms.maximum_packet_size(core::num::NonZeroU32::new(10).unwrap());
-        }),
-    );
-    assert!(script.sent().is_empty());
-    let limit = "NotAllowed(MaximumPacketSize { size: 31, maximum: 10 })";
-    assert_eq!(script.events(), [format!("published 0 {limit}"), format!("published 1 {limit}")]);
-    assert_eq!(script.client.outgoing_messages(), 0);
+    assert_eq!(script.events(), ["closed: the connection was lost"]);
+    script.connect(true, &PropertyBuf::new());
+    let again = script.sent();
+    assert!(again[0].starts_with("PUBLISH QoS 2 id 1 DUP a"), "{again:?}");
+    script.receive(pubrec(1, PubAckReason::Success));
+    script.receive(pubcomp(1));
+    assert_eq!(script.sent(), ["PUBREL 1 Success"]);
+    assert_eq!(script.events(), ["published 0 acknowledged: Success"]);
 }
 
 #[test]

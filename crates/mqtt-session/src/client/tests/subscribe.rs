@@ -118,40 +118,6 @@ fn requests_that_no_server_may_be_sent_are_refused() {
 }
 
 #[test]
-fn what_the_server_does_not_support_is_refused_before_it_is_sent() {
-    let strict = terms(|terms| {
-        terms
-            .wildcard_subscription_available(false)
-            .shared_subscription_available(false)
-            .subscription_id_available(false)
-            .maximum_packet_size(core::num::NonZeroU32::new(20).unwrap());
-    });
-    let mut script = Script::open_with(resuming(), &strict);
-    let refused = |script: &mut Script, text: &str| {
-        let filters = [(filter(text), options(QoS::AtMostOnce))];
-        match script.client.subscribe(&filters, Properties::EMPTY, BufferOptions::new()) {
-            Err(SubscribeError::NotAllowed(limit)) => limit,
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(refused(&mut script, "a/+"), ServerLimit::WildcardSubscriptionNotAvailable);
-    assert_eq!(refused(&mut script, "$share/g/a"), ServerLimit::SharedSubscriptionNotAvailable);
-    assert_eq!(
-        refused(&mut script, "a/rather/long/filter"),
-        ServerLimit::MaximumPacketSize { size: 28, maximum: 20 }
-    );
-    script.subscribe(&["a"]);
-    assert_eq!(script.sent(), ["SUBSCRIBE 1 a:02"], "without an identifier");
-
-    // Made before the connection, it is told by an event.
-    let mut script = Script::new(resuming());
-    script.subscribe(&["a/#"]);
-    script.connect(false, &strict);
-    assert!(script.sent().is_empty());
-    assert_eq!(script.events(), ["subscribe failed [0] WildcardSubscriptionNotAvailable"]);
-}
-
-#[test]
 fn messages_find_their_subscription_by_identifier() {
     let mut script = Script::open(resuming());
     script.subscribed(&["a/#"]);

@@ -2,13 +2,30 @@
 
 use core::fmt::Write;
 
+use mqtt_codec::{Auth, AuthReason};
+
+use super::super::link::Reauthentication;
 use super::*;
 
 type Make = fn() -> Script;
 type Happen = fn(&mut Script);
 
+fn method() -> PropertyBuf {
+    terms(|terms| {
+        terms.authentication_method("m").unwrap();
+    })
+}
+
+impl Script {
+    fn challenge(&mut self) {
+        let reason = AuthReason::ContinueAuthentication;
+        self.receive(Auth { reason, properties: method().as_properties() });
+        assert_eq!(self.events(), ["challenged []"]);
+    }
+}
+
 /// Ways to bring a client into a state.
-const STATES: [(&str, Make); 6] = [
+const STATES: [(&str, Make); 8] = [
     ("idle", || Script::new(resuming())),
     ("connect to be sent", || {
         let mut script = Script::new(resuming());
@@ -21,7 +38,21 @@ const STATES: [(&str, Make); 6] = [
         script.sent();
         script
     }),
+    ("authenticating", || {
+        let mut script = Script::new(resuming().authentication("m", "nonce"));
+        script.client.handle_connected(script.now);
+        script.sent();
+        script.challenge();
+        script
+    }),
     ("open", || Script::open(resuming().keep_alive(Duration::from_secs(60)))),
+    ("authenticating anew", || {
+        let mut script = Script::open_with(resuming().authentication("m", "nonce"), &method());
+        script.client.reauthenticate(script.now, b"again").unwrap();
+        script.sent();
+        script.challenge();
+        script
+    }),
     ("leaving", || {
         let mut script = Script::open(resuming());
         script.publish("under/way", QoS::AtLeastOnce).unwrap();
@@ -38,7 +69,7 @@ const STATES: [(&str, Make); 6] = [
 ];
 
 /// What can happen to it, each as bytes of the server or as a call.
-const HAPPENINGS: [(&str, Happen); 24] = [
+const HAPPENINGS: [(&str, Happen); 26] = [
     ("connected", |script| script.client.handle_connected(script.now)),
     ("end of stream", Script::lose),
     ("a day passes", |script| script.pass(Duration::from_secs(86_400))),
@@ -57,11 +88,16 @@ const HAPPENINGS: [(&str, Happen); 24] = [
     ("PUBCOMP 1", |script| script.receive(pubcomp(1))),
     ("SUBSCRIBE", |script| script.receive_bytes(&[0x82, 7, 0, 1, 0, 0, 1, 97, 0])),
     ("SUBACK 1", |script| script.suback(1, &[SubAckReason::GrantedQos0])),
+    ("UNSUBSCRIBE", |script| script.receive_bytes(&[0xA2, 6, 0, 1, 0, 0, 1, 97])),
     ("UNSUBACK 1", |script| script.unsuback(1, &[UnsubAckReason::Success])),
     ("PINGREQ", |script| script.receive(Packet::PingReq)),
     ("PINGRESP", |script| script.receive(Packet::PingResp)),
     ("DISCONNECT 0x8B", |script| script.receive_bytes(&[0xE0, 1, 0x8B])),
     ("AUTH", |script| script.receive_bytes(&[0xF0, 0])),
+    ("AUTH 0x18 with the method", |script| {
+        let reason = AuthReason::ContinueAuthentication;
+        script.receive(Auth { reason, properties: method().as_properties() });
+    }),
     ("malformed packet", |script| script.receive_bytes(&[0, 0])),
     ("publish QoS 1", |script| {
         let accepted = script.publish("p", QoS::AtLeastOnce).is_ok();
@@ -83,9 +119,13 @@ const HAPPENINGS: [(&str, Happen); 24] = [
 fn state(client: &Client) -> &'static str {
     match &client.link {
         Link::Idle => "idle",
+        Link::Connecting(connecting) if connecting.is_challenged => "authenticating",
         Link::Connecting(connecting) if connecting.is_connect_sent => "connecting",
         Link::Connecting(_) => "connect to be sent",
         Link::Open(open) if open.leaving.is_some() => "leaving",
+        Link::Open(open) if open.authentication == Reauthentication::Challenged => {
+            "authenticating anew"
+        }
         Link::Open(_) => "open",
         Link::Closing(_) => "closing",
     }
