@@ -137,7 +137,8 @@ pub enum PublishOutcome {
     Refused(Acknowledgement),
     /// Its Message Expiry Interval ended before it could be sent.
     Expired,
-    /// It was accepted before the server's limits were known, and the server does not allow it.
+    /// The server does not allow it: it was accepted before the server's limits were known, or sent
+    /// on an earlier connection, whose limits were wider, and not acknowledged there.
     NotAllowed(ServerLimit),
     /// It was sent, and the session ended before it was acknowledged: the server may or may not
     /// have it. It was not published again, as
