@@ -23,6 +23,8 @@ mod totals;
 mod watch;
 mod world;
 
+#[cfg(mqtt_sabotage)]
+pub mod sabotage;
 pub mod shrink;
 pub mod swarm;
 

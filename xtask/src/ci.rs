@@ -15,7 +15,7 @@ use crate::{
     layers,
     notice::{self, Notice},
     process::{cargo, program, root, run as run_program, succeeds},
-    tidy,
+    sim, tidy,
 };
 
 /// Crates that are built by themselves too: in a build of the whole workspace each gets the
@@ -55,6 +55,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     steps.run("docs", || docs::check(&mdbook.take().unwrap_or_else(|| MDBOOK.ensure())));
     steps.run("deny", || deny::check(&cargo_deny.take().unwrap_or_else(|| CARGO_DENY.ensure())));
     steps.run("peers", || Ok(debian::ensure(&[&MOSQUITTO, &MOSQUITTO_CLIENTS])));
+    steps.run("sim", sim::check);
     steps.run("build tests", || {
         run_program(cargo().args(TEST).args(["--quiet", "--no-run"])).map(|()| Vec::new())
     });

@@ -2,27 +2,66 @@
 //! process for each core.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::thread::available_parallelism;
 
 use crate::{
     args::Args,
     error::Error,
+    notice::Notice,
     process::{cargo, program, root, run as run_program},
 };
 
-const USAGE: &str = "usage: sim --seconds N | --schedules N [--seed S]";
+const USAGE: &str = "usage: sim --seconds N | --schedules N | --sabotage [--seed S]";
+
+/// Schedules in which each fault that is made on purpose has to be found.
+const SABOTAGE_SCHEDULES: &str = "3000";
+
+/// Seconds that `cargo xtask ci` gives to random schedules.
+const CI_SECONDS: u64 = 30;
 
 pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     let mut args = Args::new(args);
     let seconds: Option<u64> = args.value("--seconds")?;
     let schedules: Option<u64> = args.value("--schedules")?;
     let seed: u64 = args.value("--seed")?.unwrap_or(0);
+    let is_sabotage = args.flag("--sabotage");
     args.finish()?;
+    if is_sabotage {
+        return sabotage();
+    }
     if seconds.is_none() && schedules.is_none() {
         return Err(Error::new(USAGE));
     }
     swarm(seed, seconds, schedules)
+}
+
+/// What `cargo xtask ci` runs: schedules for a while, and every sabotage.
+pub(crate) fn check() -> Result<Vec<Notice>, Error> {
+    let seconds = CI_SECONDS.to_string();
+    run(&["--seconds".to_owned(), seconds])?;
+    sabotage()?;
+    Ok(Vec::new())
+}
+
+/// Builds the state machines with every fault that can be made on purpose, in a folder of their
+/// own, and shows that each is found.
+fn sabotage() -> Result<(), Error> {
+    let folder = target().join("sabotage");
+    let flags = "--cfg mqtt_sabotage";
+    run_program(
+        cargo()
+            .args(["run", "--release", "--quiet", "-p", "mqtt-tests", "--bin", "sim", "--"])
+            .args(["--sabotage", SABOTAGE_SCHEDULES])
+            .env("CARGO_TARGET_DIR", folder)
+            .env("RUSTFLAGS", flags),
+    )
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
 
 /// Runs schedules with the seeds from `seed` on, until the time or their number is over.
@@ -51,9 +90,7 @@ fn start(processes: &[Vec<String>]) -> Result<Totals, Error> {
         "--bin",
         "sim",
     ]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root().join("target"), |folder| root().join(folder));
-    let binary = target.join("release/sim");
+    let binary = target().join("release/sim");
     let began = std::time::Instant::now();
     let mut children = Vec::new();
     for arguments in processes {

@@ -410,6 +410,9 @@ impl Broker {
 
     /// Puts a connection into the ready queue, unless it stands there.
     fn mark_ready(&mut self, slot: u32) {
+        if sabotaged!(WakeUpLost) && slot % 2 == 1 {
+            return;
+        }
         if let Some(connection) = self.connections.get_mut(slot)
             && let Some(armed) = connection.become_ready(self.now)
         {

@@ -1,5 +1,8 @@
 //! The protocol of MQTT 5 without I/O: client and broker state machines.
 
+#[macro_use]
+mod sabotage;
+
 mod arena;
 mod broker;
 mod client;
@@ -30,5 +33,7 @@ pub use client::{
     Violation, Will,
 };
 pub use index::{FilterId, SubscriptionIndex};
+#[cfg(mqtt_sabotage)]
+pub use sabotage::Sabotage;
 pub use time::{Deadline, Time, Timer};
 pub use transmit::TransmitBuf;

@@ -34,6 +34,10 @@ fn main() -> ExitCode {
     if let Some(seed) = options.show {
         return show(seed);
     }
+    #[cfg(mqtt_sabotage)]
+    if let Some(most) = options.sabotage {
+        return sabotage(most);
+    }
     let totals = swarm(&options);
     println!("{totals}");
     if totals.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -48,11 +52,22 @@ struct Options {
     seconds: Option<u64>,
     /// Tells the story of the schedule of this seed.
     show: Option<u64>,
+    /// Tries out every sabotage, each in so many schedules at most.
+    #[cfg(mqtt_sabotage)]
+    sabotage: Option<u64>,
 }
 
 impl Options {
     fn read() -> Self {
-        let mut options = Self { seed: 0, step: 1, schedules: None, seconds: None, show: None };
+        let mut options = Self {
+            seed: 0,
+            step: 1,
+            schedules: None,
+            seconds: None,
+            show: None,
+            #[cfg(mqtt_sabotage)]
+            sabotage: None,
+        };
         let mut args = std::env::args().skip(1);
         while let Some(name) = args.next() {
             let value = args.next().and_then(|value| value.parse().ok());
@@ -63,6 +78,8 @@ impl Options {
                 "--schedules" => options.schedules = Some(value),
                 "--seconds" => options.seconds = Some(value),
                 "--show" => options.show = Some(value),
+                #[cfg(mqtt_sabotage)]
+                "--sabotage" => options.sabotage = Some(value),
                 _ => panic!("{name}: unknown"),
             }
         }
@@ -118,4 +135,21 @@ fn show(seed: u64) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes a table of all sabotages: the invariant that each breaks, the first schedule that showed
+/// it and the first that showed anything.
+#[cfg(mqtt_sabotage)]
+fn sabotage(most: u64) -> ExitCode {
+    let mut missed = 0;
+    for finding in mqtt_tests::sim::sabotage::find_all(most) {
+        let name = format!("{:?}", finding.sabotage);
+        let text = |schedule: Option<u64>| schedule.map_or("none".to_owned(), |n| n.to_string());
+        let (found, first) = (text(finding.found), text(finding.first));
+        let (what, expected) = (finding.sabotage.what(), finding.expected);
+        println!("| {expected:?} | {name}: {what} | {found} | {first} |");
+        missed += u64::from(finding.found.is_none());
+    }
+    println!("sabotages: {}  not found: {missed}", mqtt_session::Sabotage::ALL.len());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -258,7 +258,8 @@ impl Receiver {
 /// The answers that one side of a connection owes, in the order in which they were asked for.
 #[derive(Debug, Default)]
 pub(super) struct Due {
-    answers: Vec<(Kind, u16)>,
+    /// With the number of the message that a PUBACK or PUBREC is for.
+    answers: Vec<(Kind, u16, u32)>,
     pub(super) pings: u32,
 }
 
@@ -273,21 +274,27 @@ impl Due {
     }
 
     pub(super) fn push(&mut self, kind: Kind, pid: u16) {
-        self.answers.push((kind, pid));
+        self.answers.push((kind, pid, 0));
     }
 
     /// The acknowledgement of a PUBLISH, if it wants one.
     pub(super) fn push_for(&mut self, note: &PublishNote) {
         match note.qos {
             0 => {}
-            1 => self.push(Kind::PubAck, note.pid),
-            _ => self.push(Kind::PubRec, note.pid),
+            1 => self.answers.push((Kind::PubAck, note.pid, note.number)),
+            _ => self.answers.push((Kind::PubRec, note.pid, note.number)),
         }
+    }
+
+    /// The message that the next answer of this kind is for.
+    pub(super) fn message_of(&self, kind: Kind, pid: u16) -> Option<u32> {
+        let is_it = |other: &&(Kind, u16, u32)| (other.0, other.1) == (kind, pid);
+        self.answers.iter().find(is_it).map(|answer| answer.2)
     }
 
     /// An answer leaves. False if nobody asked for it.
     pub(super) fn answer(&mut self, kind: Kind, pid: u16) -> Result<bool, invariants::Fault> {
-        let is_it = |other: &(Kind, u16)| *other == (kind, pid);
+        let is_it = |other: &(Kind, u16, u32)| (other.0, other.1) == (kind, pid);
         let Some(at) = self.answers.iter().position(is_it) else { return Ok(false) };
         let ahead = self.answers[..at].iter().filter(|other| other.0 == kind);
         invariants::i3_order(ahead, &(kind, pid))?;

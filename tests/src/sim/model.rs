@@ -29,6 +29,8 @@ pub(super) struct Model {
     were_retained: Vec<u32>,
     /// Wills published since the broker began.
     pub(super) wills: u64,
+    /// How many messages were taken from clients.
+    pub(super) taken: u32,
     /// Messages dropped because a queue was full.
     pub(super) overflows: u64,
     /// How many messages may wait for a session.
@@ -362,6 +364,7 @@ impl Model {
 
     /// A new message is taken from a client.
     pub(super) fn publish(&mut self, publisher: usize, note: &PublishNote, now: Time) {
+        self.taken += 1;
         self.route(Message {
             publisher,
             number: note.number,

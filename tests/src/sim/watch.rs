@@ -50,8 +50,11 @@ impl World {
         match note {
             Note::Publish(publish) => {
                 link.due_broker.push_for(publish);
-                if let Some(message) = self.messages.get_mut(publish.number as usize) {
+                if let Some(message) = self.messages.get_mut(publish.number as usize)
+                    && !message.is_taken
+                {
                     message.is_taken = true;
+                    message.taken_before = self.model.taken;
                 }
                 let is_refused = publish.qos == 1 && session.receiver.awaits(publish.pid);
                 if !is_refused && session.receiver.published(publish) {
@@ -143,6 +146,12 @@ impl World {
                 Ok(())
             }
             Note::Ack(kind, pid, outcome) => {
+                if matches!(kind, Kind::PubAck | Kind::PubRec)
+                    && let Some(number) = link.due_broker.message_of(*kind, *pid)
+                    && let Some(message) = self.messages.get_mut(number as usize)
+                {
+                    message.is_acknowledged = true;
+                }
                 let is_due = link.due_broker.answer(*kind, *pid)?;
                 i12_wire(is_due, || format!("nobody asked for {note:?}"))?;
                 let has_forgotten = self.nodes[client].has_forgotten;

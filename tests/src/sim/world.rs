@@ -54,8 +54,11 @@ pub(super) struct Message {
     /// It may come to an application more than once, for its subscriptions or because a session
     /// was lost.
     pub(super) may_repeat: bool,
-    /// The broker has got it.
+    /// The broker has got it, and has said so.
     pub(super) is_taken: bool,
+    pub(super) is_acknowledged: bool,
+    /// How many messages it had taken before.
+    pub(super) taken_before: u32,
 }
 
 /// A question whether a client may read a topic.
@@ -357,7 +360,12 @@ impl World {
         if let Ok(id) = node.client.publish(self.now, publication) {
             let number = if what.body == Body::Empty { EMPTY } else { number };
             node.published.extend(id.map(|id| (id, number)));
-            self.messages.push(Message { may_repeat: what.retain, is_taken: false });
+            self.messages.push(Message {
+                may_repeat: what.retain,
+                is_taken: false,
+                is_acknowledged: false,
+                taken_before: 0,
+            });
             node.note_peak();
         }
         Ok(())
@@ -419,6 +427,7 @@ impl World {
         self.model = model;
         self.model.denied = denied;
         self.model.restart(self.now);
+        self.check_acknowledged()?;
         for (client, denied) in denied.into_iter().enumerate() {
             for topic in (0..TOPICS.len() as u8).filter(|topic| denied >> topic & 1 == 1) {
                 self.model.doubt(client, topic);
@@ -431,6 +440,21 @@ impl World {
             let retained = self.model.retained.iter().flatten().count();
             let found = (gauges.sessions, gauges.subscriptions, gauges.retained_messages);
             i14_durable(found, (sessions, subscriptions, retained))?;
+        }
+        Ok(())
+    }
+}
+
+impl World {
+    /// Whatever was acknowledged is there after a restart.
+    fn check_acknowledged(&mut self) -> Check {
+        let (is_exact, taken) = (self.is_exact, self.model.taken);
+        for (number, message) in self.messages.iter_mut().enumerate() {
+            if message.is_taken && message.taken_before >= taken {
+                let is_lost = message.is_acknowledged && is_exact;
+                i14_durable((number, !is_lost), (number, true))?;
+                message.is_taken = false;
+            }
         }
         Ok(())
     }

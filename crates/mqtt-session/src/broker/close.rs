@@ -32,7 +32,9 @@ impl Broker {
             session.expiry_interval = interval.min(ceiling);
         }
         // [MQTT-3.1.2-10]: 0x00 and no other reason deletes the will.
-        if disconnect.reason == DisconnectReason::NormalDisconnection {
+        if disconnect.reason == DisconnectReason::NormalDisconnection
+            && !sabotaged!(WillAfterDisconnect)
+        {
             self.discard_will(session_slot);
         }
         self.close(slot, CloseCause::Disconnected(disconnect.reason));
@@ -158,7 +160,8 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(session_slot) else { return };
         if let Some(will) = &mut session.will {
             // [MQTT-3.1.2-8]: after the delay, or when the session ends.
-            will.due_at = Some(now.plus_secs(will.delay));
+            will.due_at =
+                Some(now.plus_secs(if sabotaged!(WillTooEarly) { 0 } else { will.delay }));
         }
         match session.expiry_interval {
             0 => {

@@ -200,7 +200,7 @@ impl Broker {
         self.record_connected(session_slot, resumed.is_some());
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3] [MQTT-3.2.0-1] [MQTT-3.2.0-2]
         let accepted = ConnAck {
-            session_present: resumed.is_some(),
+            session_present: resumed.is_some() || sabotaged!(SessionPresentAlways),
             reason: ConnectReason::Success,
             properties: properties.as_properties(),
         };

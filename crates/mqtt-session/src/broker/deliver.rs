@@ -93,7 +93,7 @@ impl Broker {
             events: &mut self.events,
         };
         let mut may_read = |messages: &Messages, delivery: &Delivery| {
-            if !is_asked {
+            if !is_asked || (sabotaged!(ReadCheckSkipped) && !delivery.is_replayed) {
                 return Access::Allowed;
             }
             let message = delivery.message.and_then(|id| messages.get(id));
@@ -245,7 +245,11 @@ impl Flow {
         let delivery = if is_unacknowledged {
             self.unacknowledged.pop_front()
         } else {
-            self.acknowledged.pop_front()
+            if sabotaged!(QueueSwapped) {
+                self.acknowledged.pop_back()
+            } else {
+                self.acknowledged.pop_front()
+            }
         }?;
         let size = delivery.message.and_then(|id| messages.get(id)).map_or(0, Message::size);
         self.queued_bytes -= size;
@@ -469,8 +473,9 @@ fn encode(
         payload_len: message.payload_len(),
     };
     let mut append = |forward: &Forward<'_>| {
+        let most = if sabotaged!(PacketTooLarge) { u32::MAX } else { connection.packet_size };
         out.append(|bytes| {
-            forward.encode_header(bytes, connection.packet_size)?;
+            forward.encode_header(bytes, most)?;
             bytes.extend_from_slice(message.small_payload());
             Ok::<_, mqtt_codec::EncodeError>(())
         })

@@ -224,10 +224,12 @@ impl Messages {
     pub(super) fn release(&mut self, id: MessageId) {
         let Some(slot) = self.slots.get_mut(id.0 as usize) else { return };
         slot.holders = slot.holders.saturating_sub(1);
-        if slot.holders > 0 {
+        if slot.holders > 0 || sabotaged!(MessageNotFreed) {
             return;
         }
-        self.bytes -= slot.message.size();
+        if !sabotaged!(BytesNotFreed) {
+            self.bytes -= slot.message.size();
+        }
         if let Some(keys) = &mut self.keys {
             keys.release(id.0);
         }

@@ -162,6 +162,9 @@ impl Broker {
                     flow.incoming.puback_sent();
                 }
                 let packet = PubAck { packet_id: id, reason, properties };
+                if sabotaged!(AcknowledgedTwice) {
+                    self.answer_with(slot, packet, PubAck::encode);
+                }
                 self.answer_with(slot, packet, PubAck::encode);
             }
             PublishQos::ExactlyOnce { id, .. } => {
@@ -469,6 +472,9 @@ impl Broker {
 
     /// Puts a connection into the ready queue if its session has something that can be sent.
     pub(super) fn mark_if_transmittable(&mut self, slot: u32) {
+        if sabotaged!(StuckAfterAck) {
+            return;
+        }
         if self.can_transmit(slot) {
             self.mark_ready(slot);
         }

@@ -105,6 +105,9 @@ impl Broker {
     /// queued or sent before.
     pub fn rights_changed(&mut self, now: Time, client_id: Option<&str>) {
         self.advance(now);
+        if sabotaged!(RightsRemembered) {
+            return;
+        }
         let slots: Vec<u32> = match client_id {
             Some(client_id) => self.find_session(client_id).into_iter().collect(),
             None => self.sessions.iter().map(|(slot, _)| slot).collect(),

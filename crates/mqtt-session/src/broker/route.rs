@@ -72,8 +72,16 @@ impl Broker {
                     continue;
                 }
                 self.add_target(subscriber, subscription, qos, retain);
+            } else if sabotaged!(SharedToNobody) {
+                continue;
             } else if let Some((member, subscription)) = self.choose_member(subscriber) {
                 self.add_target(member, subscription, qos, retain);
+                if sabotaged!(SharedToAll)
+                    && let Some((another, subscription)) = self.choose_member(subscriber)
+                    && another != member
+                {
+                    self.add_target(another, subscription, qos, retain);
+                }
             }
         }
         self.matched = matched;
@@ -135,7 +143,7 @@ impl Broker {
         let queued_messages = self.config.limits.queued_messages;
         let queued_bytes = self.config.limits.queued_bytes;
         let Some(flow) = self.flow_mut(session_slot) else { return };
-        let reason = if flow.queued() >= queued_messages {
+        let reason = if flow.queued() + usize::from(sabotaged!(QueueShorter)) >= queued_messages {
             Some(DropReason::QueueFull)
         } else if flow.queued_bytes + size > queued_bytes {
             Some(DropReason::QueueBytes)
@@ -143,6 +151,9 @@ impl Broker {
             None
         };
         if let Some(reason) = reason {
+            if sabotaged!(OverflowNotCounted) {
+                return;
+            }
             self.count_drop(session_slot, reason);
             return;
         }
@@ -197,11 +208,18 @@ impl Broker {
     pub(super) fn retain(&mut self, message: MessageId) {
         let Some(stored) = self.messages.get(message) else { return };
         let is_cleared = stored.payload_len() == 0;
+        if sabotaged!(RetainedNotReplaced)
+            && !is_cleared
+            && self.retained.get(stored.topic()).is_some()
+        {
+            return;
+        }
         let previous = if is_cleared {
             self.retained.remove(stored.topic())
         } else {
             let timer = stored
                 .expires_at()
+                .filter(|_| !sabotaged!(RetainedNotExpired))
                 .map(|at| self.deadlines.insert(at.as_nanos(), TimerKey::Retained(message)));
             self.retained_bytes += stored.size();
             self.retained_count += 1;

@@ -210,6 +210,9 @@ impl Broker {
     /// Deletes the subscription with exactly this filter [MQTT-3.10.4-1]. What is under way to the
     /// client goes on [MQTT-3.10.4-3], and nothing is added to it [MQTT-3.10.4-2].
     pub(super) fn unsubscribe(&mut self, session_slot: u32, filter: &TopicFilter<'_>) -> bool {
+        if sabotaged!(UnsubscribeIgnored) {
+            return true;
+        }
         if filter.is_shared() {
             return self.leave_group(session_slot, filter.as_str());
         }

@@ -63,6 +63,9 @@ impl Incoming {
     /// towards it yet. Identifiers that await PUBREL stay known.
     pub(crate) fn start_connection(&mut self, receive_maximum: u16) {
         self.maximum = receive_maximum;
+        if sabotaged!(ReceivedForgotten) {
+            self.clear();
+        }
         self.unfinished = 0;
         for page in &mut self.pages {
             page.counted = 0;
@@ -111,7 +114,7 @@ impl Incoming {
         let Some(page) = self.pages.get_mut(at) else { return Ok(Received::New) };
         page.counted |= bit;
         // [MQTT-4.3.3-10]: told by the identifier, not by DUP.
-        if page.awaiting & bit != 0 {
+        if page.awaiting & bit != 0 && !sabotaged!(DuplicateIsNew) {
             return Ok(Received::Duplicate);
         }
         page.awaiting |= bit;

@@ -141,7 +141,7 @@ impl<T> Outgoing<T> {
     pub(crate) fn start_connection(&mut self, receive_maximum: NonZeroU16) {
         // [MQTT-4.9.0-1]
         self.initial_quota = receive_maximum.get();
-        self.quota = receive_maximum.get();
+        self.quota = receive_maximum.get().saturating_add(u16::from(sabotaged!(QuotaTooLarge)));
         self.resend.clear();
         self.connection_order = self.next_order;
         for (place, id) in self.places.iter_mut().zip(1..=u16::MAX) {
@@ -160,6 +160,12 @@ impl<T> Outgoing<T> {
             let published = place.is_some_and(|place| !matches!(place.state, State::Released(_)));
             core::cmp::Reverse((published, place.map_or(0, |place| place.order)))
         });
+        if sabotaged!(ResendReversed) {
+            self.resend.reverse();
+        }
+        if sabotaged!(NothingSentAgain) {
+            self.resend.clear();
+        }
     }
 
     /// What to send again next, if anything may be sent again now; a PUBLISH takes its unit of
@@ -173,6 +179,10 @@ impl<T> Outgoing<T> {
         let qos = match place.state {
             State::Publish1(_) => QoS::AtLeastOnce,
             State::Publish2(_) => QoS::ExactlyOnce,
+            State::Released(_) if sabotaged!(PubRelForgotten) => {
+                self.resend.pop();
+                return None;
+            }
             State::Released(_) => {
                 self.resend.pop();
                 return Some(Resend::PubRel(id));
@@ -250,6 +260,9 @@ impl<T> Outgoing<T> {
             return None;
         }
         let id = self.open_place(state, true)?;
+        if sabotaged!(QuotaNotCharged) {
+            return Some(id);
+        }
         self.quota -= 1;
         Some(id)
     }
@@ -466,6 +479,9 @@ impl<T> Outgoing<T> {
         *place = Place { order: self.next_order, charged, state };
         self.next_order += 1;
         self.open += 1;
+        if sabotaged!(IdentifierFreedEarly) && self.open > 1 {
+            return Some(PacketId::MIN);
+        }
         Some(id)
     }
 
@@ -489,11 +505,18 @@ impl<T> Outgoing<T> {
         let state = mem::replace(&mut place.state, State::Free { next: 0 });
         self.open -= 1;
         let number = id.get();
-        match PacketId::new(self.last_free).and_then(|last| self.places.get_mut(index(last))) {
+        let is_leaked = sabotaged!(IdentifierLeaked) && number % 3 == 0;
+        match PacketId::new(self.last_free)
+            .filter(|_| !is_leaked)
+            .and_then(|last| self.places.get_mut(index(last)))
+        {
             Some(last) => last.state = State::Free { next: number },
+            None if is_leaked => {}
             None => self.first_free = number,
         }
-        self.last_free = number;
+        if !is_leaked {
+            self.last_free = number;
+        }
         match state {
             State::Free { .. } => Acknowledged::Unknown,
             State::Request(item)

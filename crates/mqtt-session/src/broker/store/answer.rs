@@ -37,6 +37,7 @@ impl Broker {
         let (kind, is_counted) = match packet {
             // It tells that the connection lives, and nothing of what came before: a client must
             // not give up because a disk is slow.
+            Packet::PubAck(_) | Packet::PubRec(_) if sabotaged!(AcknowledgedEarly) => return false,
             Packet::PingResp => return false,
             // After it nothing is sent, so it waits for nothing.
             Packet::Disconnect(_) => return false,

@@ -81,7 +81,9 @@ impl Broker {
         let Some(session) = self.stored_session(slot) else { return };
         let client = self.sessions.get(slot).map(|state| self.hash_client_id(&state.client_id));
         let Some(store) = self.store.as_deref_mut() else { return };
-        store.record(Change::SessionEnded { session });
+        if !sabotaged!(EndNotStored) {
+            store.record(Change::SessionEnded { session });
+        }
         store.set_session(slot, None);
         store.ended.extend(client.map(|client| (client, store.open)));
     }
@@ -248,7 +250,7 @@ impl Broker {
 
     /// A message is the retained one of its topic.
     pub(in crate::broker) fn record_retained(&mut self, message: MessageId) {
-        if self.store.is_none() {
+        if self.store.is_none() || sabotaged!(RetainedNotStored) {
             return;
         }
         let Some(message) = self.store_message(message) else { return };
