@@ -12,6 +12,7 @@ mod disk;
 mod drive;
 mod event;
 mod exchanges;
+pub mod exhaustive;
 pub mod invariants;
 mod link;
 mod model;

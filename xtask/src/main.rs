@@ -77,7 +77,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "sim",
-        args: "--seconds N | --schedules N | --sabotage [--seed S]",
+        args: "--seconds N | --exhaustive | --sabotage",
         promise: "no fault of network, clock or store breaks an invariant",
         run: sim::run,
     },

@@ -13,7 +13,7 @@ use crate::{
     process::{cargo, program, root, run as run_program},
 };
 
-const USAGE: &str = "usage: sim --seconds N | --schedules N | --sabotage [--seed S]";
+const USAGE: &str = "usage: sim --seconds N | --schedules N | --exhaustive | --sabotage [--seed S]";
 
 /// Schedules in which each fault that is made on purpose has to be found.
 const SABOTAGE_SCHEDULES: &str = "3000";
@@ -27,9 +27,13 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     let schedules: Option<u64> = args.value("--schedules")?;
     let seed: u64 = args.value("--seed")?.unwrap_or(0);
     let is_sabotage = args.flag("--sabotage");
+    let is_exhaustive = args.flag("--exhaustive");
     args.finish()?;
     if is_sabotage {
         return sabotage();
+    }
+    if is_exhaustive {
+        return exhaustive();
     }
     if seconds.is_none() && schedules.is_none() {
         return Err(Error::new(USAGE));
@@ -41,8 +45,16 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
 pub(crate) fn check() -> Result<Vec<Notice>, Error> {
     let seconds = CI_SECONDS.to_string();
     run(&["--seconds".to_owned(), seconds])?;
+    exhaustive()?;
     sabotage()?;
     Ok(Vec::new())
+}
+
+/// Every scripted session, cut behind every byte.
+fn exhaustive() -> Result<(), Error> {
+    let totals = start(&[vec!["--exhaustive".to_owned()]])?;
+    println!("{}", totals.line());
+    totals.verdict()
 }
 
 /// Builds the state machines with every fault that can be made on purpose, in a folder of their

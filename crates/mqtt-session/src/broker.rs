@@ -410,7 +410,7 @@ impl Broker {
 
     /// Puts a connection into the ready queue, unless it stands there.
     fn mark_ready(&mut self, slot: u32) {
-        if sabotaged!(WakeUpLost) && slot % 2 == 1 {
+        if sabotaged!(WakeUpLost) && !slot.is_multiple_of(2) {
             return;
         }
         if let Some(connection) = self.connections.get_mut(slot)

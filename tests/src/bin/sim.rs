@@ -18,6 +18,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use mqtt_tests::sim::exhaustive::single_cuts;
 use mqtt_tests::sim::swarm::{Failure, run};
 use mqtt_tests::sim::{Totals, shrink};
 
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
     if let Some(most) = options.sabotage {
         return sabotage(most);
     }
-    let totals = swarm(&options);
+    let totals = if options.is_exhaustive { exhaustive() } else { swarm(&options) };
     println!("{totals}");
     if totals.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -50,6 +51,8 @@ struct Options {
     step: u64,
     schedules: Option<u64>,
     seconds: Option<u64>,
+    /// Cuts every scripted session behind every byte instead.
+    is_exhaustive: bool,
     /// Tells the story of the schedule of this seed.
     show: Option<u64>,
     /// Tries out every sabotage, each in so many schedules at most.
@@ -64,12 +67,17 @@ impl Options {
             step: 1,
             schedules: None,
             seconds: None,
+            is_exhaustive: false,
             show: None,
             #[cfg(mqtt_sabotage)]
             sabotage: None,
         };
         let mut args = std::env::args().skip(1);
         while let Some(name) = args.next() {
+            if name == "--exhaustive" {
+                options.is_exhaustive = true;
+                continue;
+            }
             let value = args.next().and_then(|value| value.parse().ok());
             let value: u64 = value.unwrap_or_else(|| panic!("{name} needs a number"));
             match name.as_str() {
@@ -112,6 +120,18 @@ fn swarm(options: &Options) -> Totals {
     }
     totals.seconds = began.elapsed().as_secs_f64();
     totals
+}
+
+fn exhaustive() -> Totals {
+    let began = Instant::now();
+    let mut violations = 0;
+    let (schedules, events) = single_cuts(|place, fault| {
+        violations += 1;
+        if violations <= SHOWN {
+            eprintln!("{place}: {fault}");
+        }
+    });
+    Totals { schedules, events, seconds: began.elapsed().as_secs_f64(), violations }
 }
 
 /// Writes a failure down, shortened, as a test.

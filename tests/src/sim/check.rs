@@ -225,6 +225,18 @@ impl World {
         self.nodes[usize::from(client)].link.is_some()
     }
 
+    /// How many bytes of a client, or for it, are under way.
+    pub(super) fn waiting(&self, client: u8, is_up: bool) -> usize {
+        let Some(at) = self.nodes[usize::from(client)].link else { return 0 };
+        let link = &self.links[at];
+        if is_up { link.up.waiting() } else { link.down.waiting() }
+    }
+
+    /// Whether the broker has not seen the end of a connection that its client has given up.
+    pub(super) fn has_ended(&self, client: u8) -> bool {
+        self.nodes[usize::from(client)].late.is_some()
+    }
+
     /// Whether an application has messages to answer.
     pub(super) fn has_deliveries(&self, client: u8) -> bool {
         !self.nodes[usize::from(client)].deliveries.is_empty()

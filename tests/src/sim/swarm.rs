@@ -87,7 +87,7 @@ pub fn narrate(setup: &Setup, events: &[Event]) -> String {
 }
 
 /// A machine that panics breaks the invariant that all work is done.
-fn guarded(run: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+pub(super) fn guarded(run: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");

@@ -505,7 +505,7 @@ impl<T> Outgoing<T> {
         let state = mem::replace(&mut place.state, State::Free { next: 0 });
         self.open -= 1;
         let number = id.get();
-        let is_leaked = sabotaged!(IdentifierLeaked) && number % 3 == 0;
+        let is_leaked = sabotaged!(IdentifierLeaked) && number.is_multiple_of(3);
         match PacketId::new(self.last_free)
             .filter(|_| !is_leaked)
             .and_then(|last| self.places.get_mut(index(last)))
