@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice, Read, Write};
+use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use mio::net::TcpStream;
@@ -26,7 +27,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) const fn new(id: ConnectionId, socket: Option<TcpStream>) -> Self {
-        Self { id, socket, marks: Marks(0), held: None }
+        Self { id, socket, marks: Marks::NONE, held: None }
     }
 }
 
@@ -97,10 +98,18 @@ impl Write for Stream<'_> {
 }
 
 /// The yes-or-no facts about a connection, one bit each.
+///
+/// Never zero: a place without a connection is told by that, so that a place takes no more memory
+/// than a connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Marks(u8);
+pub(super) struct Marks(NonZeroU8);
 
 impl Marks {
+    /// No fact is true.
+    const NONE: Self = match NonZeroU8::new(1 << 7) {
+        Some(none) => Self(none),
+        None => Self(NonZeroU8::MAX),
+    };
     /// The socket may have something to read.
     pub(super) const READABLE: u8 = 1;
     /// The connection stands in the queue of those to be read.
@@ -114,16 +123,16 @@ impl Marks {
     /// Something was written to the socket.
     pub(super) const WROTE: u8 = 1 << 5;
 
-    pub(super) const fn set(&mut self, mark: u8) {
+    pub(super) fn set(&mut self, mark: u8) {
         self.0 |= mark;
     }
 
-    pub(super) const fn clear(&mut self, mark: u8) {
-        self.0 &= !mark;
+    pub(super) fn clear(&mut self, mark: u8) {
+        self.0 = Self::NONE.0 | (self.0.get() & !mark);
     }
 
     pub(super) const fn has(self, mark: u8) -> bool {
-        self.0 & mark != 0
+        self.0.get() & mark != 0
     }
 }
 
@@ -186,7 +195,7 @@ mod tests {
 
     #[test]
     fn marks_are_independent_of_each_other() {
-        let mut marks = Marks(0);
+        let mut marks = Marks::NONE;
         marks.set(Marks::READABLE);
         marks.set(Marks::QUEUED);
         marks.clear(Marks::READABLE);
