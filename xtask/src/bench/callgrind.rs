@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     error::Error,
-    process::{cargo, output, program, root, run, succeeds},
+    process::{output, program, succeeds},
 };
 
 /// The two runs of every measurement, in pieces of work.
@@ -19,14 +19,7 @@ pub(super) fn build_peers(name: &str) -> Result<PathBuf, Error> {
     if !succeeds(program("valgrind").arg("--version")) {
         return Err(Error::new("valgrind is not installed: its callgrind counts the instructions"));
     }
-    let manifest = root().join("xtask/peers").join(name).join("Cargo.toml");
-    let folder = super::target_folder()?.join("peers");
-    run(cargo()
-        .args(["build", "--quiet", "--release", "--manifest-path"])
-        .arg(manifest)
-        .arg("--target-dir")
-        .arg(&folder))?;
-    Ok(folder.join("release"))
+    super::build_peers(name)
 }
 
 /// Instructions for a piece of work of a program that takes the number of pieces as last argument.

@@ -2,17 +2,19 @@
 
 mod broker;
 mod callgrind;
+mod client;
 mod codec;
+mod frame;
 mod session;
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf, time::Duration};
 
 use crate::{
     error::Error,
-    process::{cargo, run as succeed},
+    process::{cargo, output, program, root, run as succeed},
 };
 
-const USAGE: &str = "usage: cargo xtask bench [codec|session|broker] [OPTIONS]";
+const USAGE: &str = "usage: cargo xtask bench [codec|session|broker|client] [OPTIONS]";
 
 /// Runs the benchmark that the first argument names.
 pub(crate) fn run(args: &[String]) -> Result<(), Error> {
@@ -23,6 +25,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
         "codec" => codec::run(args),
         "session" => session::run(args),
         "broker" => broker::run(args),
+        "client" => client::run(args),
         "relay" => broker::relay(args),
         _ => Err(Error::new(format!("there is no benchmark {name}\n{USAGE}"))),
     }
@@ -43,6 +46,57 @@ fn again_in_release(bench: &str, args: &[String]) -> Result<(), Error> {
 /// Builds a package of the workspace in release, into this program's target folder.
 fn build_release(package: &str) -> Result<(), Error> {
     succeed(cargo().args(["build", "--quiet", "--release", "--package", package]))
+}
+
+/// Builds the workspace in `xtask/peers/NAME` and returns the folder with its programs.
+fn build_peers(name: &str) -> Result<PathBuf, Error> {
+    let manifest = root().join("xtask/peers").join(name).join("Cargo.toml");
+    let folder = target_folder()?.join("peers");
+    let mut command = cargo();
+    command.args(["build", "--quiet", "--release", "--locked", "--manifest-path"]).arg(manifest);
+    succeed(command.arg("--target-dir").arg(&folder))?;
+    Ok(folder.join("release"))
+}
+
+/// Keeps this process on its core.
+fn settle_on(core: usize) -> Result<(), Error> {
+    let pid = std::process::id().to_string();
+    output(program("taskset").args(["--cpu-list", "--pid", &core.to_string(), &pid])).map(drop)
+}
+
+/// User and system time of all threads of the process `pid`, or of this one for `self`.
+fn cpu_of(pid: &str) -> Result<Duration, Error> {
+    let folder = format!("/proc/{pid}/task");
+    let mut nanos = 0;
+    for task in fs::read_dir(&folder).map_err(|e| Error::from(e).context(&folder))? {
+        let path = task?.path().join("schedstat");
+        // A thread may end between the two reads.
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        nanos += text.split(' ').next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// The items that a comma-separated list names, in the order of `all`.
+fn named<T>(
+    list: &str,
+    what: &str,
+    all: &'static [T],
+    name: fn(&T) -> &'static str,
+) -> Result<Vec<&'static T>, Error> {
+    let wanted: Vec<_> = list.split(',').collect();
+    for wanted in &wanted {
+        if !all.iter().any(|item| name(item) == *wanted) {
+            let names: Vec<_> = all.iter().map(name).collect();
+            let names = names.join(", ");
+            return Err(Error::new(format!("there is no {what} {wanted}; there are {names}")));
+        }
+    }
+    Ok(all.iter().filter(|item| wanted.contains(&name(item))).collect())
+}
+
+fn count(text: &str) -> Result<usize, Error> {
+    text.parse().map_err(|_| Error::new(format!("{text} is not a number")))
 }
 
 /// Cargo's target folder, wherever it was told to be: this program lies in its profile's folder.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::frame::{self, Frame, Protocol};
+use crate::bench::frame::{self, Frame, Protocol};
 use crate::error::Error;
 
 /// How long an answer may take before the run has failed.

@@ -10,14 +10,16 @@ use mio::{Events, Poll, Token};
 
 use super::{
     dial,
-    frame::{self, Frame, Protocol, Publish, Published, Stamp},
     ledger::{Faults, Ledger, Routes},
     link::Link,
     meter::{Cores, Meter, Usage},
     process::Broker,
     ring::Ring,
 };
-use crate::error::Error;
+use crate::{
+    bench::frame::{self, Frame, Protocol, Publish, Published, Stamp},
+    error::Error,
+};
 
 /// After this long without a delivery, what is under way is lost.
 const STALL: Duration = Duration::from_secs(3);

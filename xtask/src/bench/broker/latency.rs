@@ -8,12 +8,14 @@ use std::{
 
 use super::{
     dial,
-    frame::{self, Protocol, Publish, Published, Stamp},
     ledger::Faults,
     meter::{Cores, Meter, Usage},
     process::Broker,
 };
-use crate::error::Error;
+use crate::{
+    bench::frame::{self, Protocol, Publish, Published, Stamp},
+    error::Error,
+};
 
 const INTERVAL: Duration = Duration::from_millis(1);
 const PAYLOAD: usize = 64;

@@ -1,6 +1,6 @@
 //! What was sent and what arrived: losses, duplicates and damage, message by message.
 
-use super::frame::Stamp;
+use crate::bench::frame::Stamp;
 
 /// Who receives what a publisher sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

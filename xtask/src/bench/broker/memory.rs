@@ -4,12 +4,14 @@ use std::{io::Read, net::SocketAddr, thread, time::Duration};
 
 use super::{
     dial::{self, Client},
-    frame::{self, Protocol, Publish, Published, Stamp},
     ledger::Faults,
     meter::{Cores, Meter, Usage},
     process::Broker,
 };
-use crate::error::Error;
+use crate::{
+    bench::frame::{self, Protocol, Publish, Published, Stamp},
+    error::Error,
+};
 
 /// How long the broker may tidy up before its memory is read.
 const SETTLE: Duration = Duration::from_millis(500);

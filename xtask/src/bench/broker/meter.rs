@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::process::{self, Broker};
-use crate::error::Error;
+use crate::{bench, error::Error};
 
 /// The cores of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Meter {
             cores,
             at: Instant::now(),
             broker: broker.cpu()?,
-            load: process::cpu_of("self")?,
+            load: bench::cpu_of("self")?,
             busy: process::busy(&[cores.load, cores.broker])?,
         })
     }

@@ -5,7 +5,6 @@
 
 mod dial;
 mod flow;
-mod frame;
 mod latency;
 mod ledger;
 mod link;
@@ -29,6 +28,7 @@ use self::{
     report::{Outcome, Runs},
     rows::{ROWS, Row},
 };
+use super::{count, named};
 use crate::{
     bench,
     error::Error,
@@ -73,7 +73,8 @@ pub(super) fn run(args: &[String]) -> Result<(), Error> {
     if options.peers.iter().any(|peer| matches!(peer.program, Program::Workspace(_))) {
         bench::build_release("mqtt-broker-lite")?;
     }
-    settle_on(options.cores.load)?;
+    bench::settle_on(options.cores.load)?;
+    open_enough_files()?;
 
     let mut json = Vec::new();
     let mut versions = serde_json::Map::new();
@@ -138,10 +139,8 @@ fn measure(row: &'static Row, options: &Options) -> Vec<Runs> {
     all
 }
 
-/// Keeps this process on its core and lets it and its children open enough sockets.
-fn settle_on(core: usize) -> Result<(), Error> {
-    let pid = std::process::id().to_string();
-    output(program("taskset").args(["--cpu-list", "--pid", &core.to_string(), &pid]))?;
+/// Lets this process and its children open enough sockets.
+fn open_enough_files() -> Result<(), Error> {
     let limit = format!("--nofile={OPEN_FILES}:");
     let limits = fs::read_to_string("/proc/self/limits")?;
     let open_files = limits
@@ -149,6 +148,7 @@ fn settle_on(core: usize) -> Result<(), Error> {
         .find_map(|line| line.strip_prefix("Max open files"))
         .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     if open_files.is_some_and(|files| files < OPEN_FILES) {
+        let pid = std::process::id().to_string();
         output(program("prlimit").args(["--pid", &pid, &limit]))?;
     }
     Ok(())
@@ -204,28 +204,6 @@ impl Options {
         }
         Ok(options)
     }
-}
-
-/// The items that a comma-separated list names, in the order of `all`.
-fn named<T>(
-    list: &str,
-    what: &str,
-    all: &'static [T],
-    name: fn(&T) -> &'static str,
-) -> Result<Vec<&'static T>, Error> {
-    let wanted: Vec<_> = list.split(',').collect();
-    for wanted in &wanted {
-        if !all.iter().any(|item| name(item) == *wanted) {
-            let names: Vec<_> = all.iter().map(name).collect();
-            let names = names.join(", ");
-            return Err(Error::new(format!("there is no {what} {wanted}; there are {names}")));
-        }
-    }
-    Ok(all.iter().filter(|item| wanted.contains(&name(item))).collect())
-}
-
-fn count(text: &str) -> Result<usize, Error> {
-    text.parse().map_err(|_| Error::new(format!("{text} is not a number")))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The brokers that are compared, as data: how each is started, told its limits and found ready.
 
-use super::frame::Protocol;
+use crate::bench::frame::Protocol;
 
 /// A broker.
 #[derive(Debug)]

@@ -117,7 +117,7 @@ impl Broker {
 
     /// User and system time of all its threads.
     pub(super) fn cpu(&self) -> Result<Duration, Error> {
-        cpu_of(&self.child.id().to_string())
+        bench::cpu_of(&self.child.id().to_string())
     }
 
     /// Resident memory in bytes.
@@ -141,19 +141,6 @@ impl Drop for Broker {
         let _reaped = self.child.wait();
         let _removed = fs::remove_dir_all(&self.folder);
     }
-}
-
-/// User and system time of all threads of the process `pid`, or of this one for `self`.
-pub(super) fn cpu_of(pid: &str) -> Result<Duration, Error> {
-    let folder = format!("/proc/{pid}/task");
-    let mut nanos = 0;
-    for task in fs::read_dir(&folder).map_err(|e| Error::from(e).context(&folder))? {
-        let path = task?.path().join("schedstat");
-        // A thread may end between the two reads.
-        let Ok(text) = fs::read_to_string(&path) else { continue };
-        nanos += text.split(' ').next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
-    }
-    Ok(Duration::from_nanos(nanos))
 }
 
 /// How long the given cores were busy, with anything, since the machine started.

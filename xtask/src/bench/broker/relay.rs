@@ -15,7 +15,7 @@ use mio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::frame::{self, Frame, Protocol, Published};
+use crate::bench::frame::{self, Frame, Protocol, Published};
 use crate::error::Error;
 
 const LISTENER: Token = Token(usize::MAX - 1);

@@ -1,6 +1,6 @@
 //! A publisher's prepared frames: written again and again, only their stamps change.
 
-use super::frame::Stamp;
+use crate::bench::frame::Stamp;
 
 /// Frames of one length, one behind the other.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ fn slot(count: u64, len: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::broker::frame::{self, Protocol, Publish, Published};
+    use crate::bench::frame::{self, Protocol, Publish, Published};
 
     fn ring() -> Ring {
         let frames: Vec<_> = (1..=3)
