@@ -29,8 +29,8 @@ pub(super) struct Model {
     were_retained: Vec<u32>,
     /// Wills published since the broker began.
     pub(super) wills: u64,
-    /// How many messages were taken from clients.
-    pub(super) taken: u32,
+    /// How many messages had to be stored: retained, or queued for a session that is.
+    pub(super) stored: u32,
     /// Messages dropped because a queue was full.
     pub(super) overflows: u64,
     /// How many messages may wait for a session.
@@ -364,7 +364,6 @@ impl Model {
 
     /// A new message is taken from a client.
     pub(super) fn publish(&mut self, publisher: usize, note: &PublishNote, now: Time) {
-        self.taken += 1;
         self.route(Message {
             publisher,
             number: note.number,
@@ -381,6 +380,7 @@ impl Model {
         let Message { publisher, number, topic, expires_at, is_large, .. } = message;
         let matching = matching()[usize::from(topic)];
         let to_groups = self.shared.len();
+        let mut is_stored = message.retain && !message.is_empty;
         if message.retain {
             self.retain(&message);
         }
@@ -419,8 +419,10 @@ impl Model {
                 replay,
                 optional,
             });
+            is_stored |= qos > 0 && session.expiry > 0;
             session.note_peak(to_groups);
         }
+        self.stored += u32::from(is_stored);
         for filter in FIRST_SHARED..FILTERS.len() {
             if matching >> filter & 1 == 1 {
                 self.share(filter, &message);

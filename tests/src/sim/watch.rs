@@ -50,15 +50,17 @@ impl World {
         match note {
             Note::Publish(publish) => {
                 link.due_broker.push_for(publish);
-                if let Some(message) = self.messages.get_mut(publish.number as usize)
-                    && !message.is_taken
-                {
-                    message.is_taken = true;
-                    message.taken_before = self.model.taken;
-                }
                 let is_refused = publish.qos == 1 && session.receiver.awaits(publish.pid);
-                if !is_refused && session.receiver.published(publish) {
+                let is_new = !is_refused && session.receiver.published(publish);
+                let before = self.model.stored;
+                if is_new {
                     self.model.publish(client, publish, now);
+                }
+                if let Some(message) = self.messages.get_mut(publish.number as usize) {
+                    message.is_taken = true;
+                    if self.model.stored > before {
+                        message.stored_behind.get_or_insert(before);
+                    }
                 }
             }
             Note::Ack(kind @ (Kind::PubAck | Kind::PubComp), pid, outcome) => {

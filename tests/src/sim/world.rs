@@ -57,8 +57,8 @@ pub(super) struct Message {
     /// The broker has got it, and has said so.
     pub(super) is_taken: bool,
     pub(super) is_acknowledged: bool,
-    /// How many messages it had taken before.
-    pub(super) taken_before: u32,
+    /// If it had to be stored: how many had before it.
+    pub(super) stored_behind: Option<u32>,
 }
 
 /// A question whether a client may read a topic.
@@ -364,7 +364,7 @@ impl World {
                 may_repeat: what.retain,
                 is_taken: false,
                 is_acknowledged: false,
-                taken_before: 0,
+                stored_behind: None,
             });
             node.note_peak();
         }
@@ -448,12 +448,11 @@ impl World {
 impl World {
     /// Whatever was acknowledged is there after a restart.
     fn check_acknowledged(&mut self) -> Check {
-        let (is_exact, taken) = (self.is_exact, self.model.taken);
+        let (is_exact, stored) = (self.is_exact, self.model.stored);
         for (number, message) in self.messages.iter_mut().enumerate() {
-            if message.is_taken && message.taken_before >= taken {
+            if message.stored_behind.take_if(|before| *before >= stored).is_some() {
                 let is_lost = message.is_acknowledged && is_exact;
                 i14_durable((number, !is_lost), (number, true))?;
-                message.is_taken = false;
             }
         }
         Ok(())
