@@ -58,6 +58,10 @@ impl World {
                 }
                 if let Some(message) = self.messages.get_mut(publish.number as usize) {
                     message.is_taken = true;
+                    if is_new && message.stored_behind.is_none() {
+                        // An acknowledgement of an earlier time at QoS 1 had nothing to wait for.
+                        message.is_acknowledged = false;
+                    }
                     if self.model.stored > before {
                         message.stored_behind.get_or_insert(before);
                     }
