@@ -149,17 +149,20 @@ fn both_sides_use_topic_aliases_and_understand_them() {
     let config = config().outgoing_topic_aliases(16).topic_alias_maximum(16);
     let mut pair = connected(config.session(SessionPolicy::resume(Duration::from_secs(100))));
     pair.subscribe("sensors/#", 1);
-    for round in 0..2 {
-        for sensor in 0..20_u8 {
-            pair.publish(&format!("sensors/{sensor}"), format!("{round}"), sensor % 2);
-        }
+    // As many topics as there are aliases, twice, and then some more.
+    let sensors: Vec<u8> = (0..16).chain(0..16).chain(16..20).collect();
+    for (number, sensor) in sensors.iter().enumerate() {
+        pair.publish(&format!("sensors/{sensor}"), format!("{}", number / 16), sensor % 2);
     }
     let topics: Vec<_> = pair.messages().iter().map(|m| m.topic().to_owned()).collect();
-    let expected: Vec<_> = (0..2).flat_map(|_| (0..20).map(|n| format!("sensors/{n}"))).collect();
+    let expected: Vec<_> = sensors.iter().map(|n| format!("sensors/{n}")).collect();
     assert_eq!(topics, expected);
     let transcript = pair.transcript().to_string();
     assert!(transcript.contains(r#"client -> PUBLISH q0 "" "1" {alias=1}"#), "{transcript}");
     assert!(transcript.contains(r#"client <- PUBLISH q0 "" "1" {alias="#), "{transcript}");
+    // A topic that comes later takes the alias that was not used for longest.
+    let taken = r#"client -> PUBLISH q0 "sensors/16" "2" {alias=1}"#;
+    assert!(transcript.contains(taken), "{transcript}");
     // The next connection begins without any.
     pair.lose();
     pair.connect();

@@ -119,8 +119,10 @@ impl OutgoingAliases {
             return OutgoingAlias::None;
         }
         let known = self.topics.iter().position(|known| *known.topic == *topic);
-        let place = match known {
-            Some(known) => known,
+        // One that was withdrawn is free.
+        let free = || self.topics.iter().position(|known| known.topic.is_empty());
+        let place = match known.or_else(free) {
+            Some(place) => place,
             None if self.topics.len() < usize::from(self.maximum) => self.topics.len(),
             None if self.replaces => {
                 let oldest = self.topics.iter().enumerate().min_by_key(|(_, it)| it.used);
