@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(findings(&complete.replace("--check", "")), ["the book does not name --check"]);
         let without = complete.replace("cargo xtask tidy", "");
         assert_eq!(findings(&without), ["the book does not name `cargo xtask tidy`"]);
-        let without = complete.replace("--seconds", "");
-        assert_eq!(findings(&without), ["the book does not name `--seconds`"]);
+        let without = complete.replace("--exhaustive", "");
+        assert_eq!(findings(&without), ["the book does not name `--exhaustive`"]);
     }
 }
