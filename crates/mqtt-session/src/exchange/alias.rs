@@ -212,10 +212,11 @@ mod tests {
         let mut aliases = OutgoingAliases::new(2, 16);
         assert_eq!(aliases.assign("topic/1"), OutgoingAlias::Set(alias(1)));
         aliases.withdraw(alias(1));
-        assert_eq!(aliases.assign("topic/2"), OutgoingAlias::Set(alias(2)));
-        let mut aliases = aliases.replacing();
-        assert_eq!(aliases.assign("topic/1"), OutgoingAlias::Set(alias(1)));
-        assert_eq!(aliases.assign("topic/2"), OutgoingAlias::Known(alias(2)));
+        // It is free for the next topic, which sets it anew.
+        assert_eq!(aliases.assign("topic/2"), OutgoingAlias::Set(alias(1)));
+        assert_eq!(aliases.assign("topic/1"), OutgoingAlias::Set(alias(2)));
+        assert_eq!(aliases.assign("topic/2"), OutgoingAlias::Known(alias(1)));
+        assert_eq!(aliases.assign("topic/3"), OutgoingAlias::None);
     }
 
     /// Proves: [MQTT-3.3.2-8], [MQTT-3.3.2-9], [MQTT-3.1.2-26]
