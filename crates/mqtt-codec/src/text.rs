@@ -186,8 +186,11 @@ pub(crate) fn check_outgoing_binary(data: &[u8]) -> Result<(), EncodeError> {
 ///
 /// Checking again is the price of having no unsafe code; the empty text cannot come out of it.
 #[inline]
-pub(crate) fn checked(bytes: &[u8]) -> &str {
-    core::str::from_utf8(bytes).unwrap_or_default()
+pub(crate) const fn checked(bytes: &[u8]) -> &str {
+    match core::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(_) => "",
+    }
 }
 
 #[cfg(test)]

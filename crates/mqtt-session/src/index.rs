@@ -213,7 +213,7 @@ impl<S: Copy + Ord, V: Copy> SubscriptionIndex<S, V> {
     pub fn find(&self, filter: &str) -> Option<FilterId> {
         match Pattern::new(filter) {
             Some(pattern) => self.wild.find(pattern),
-            None => self.find_exact(filter),
+            None => self.find_exact(filter.as_bytes()),
         }
     }
 
@@ -241,7 +241,8 @@ impl<S: Copy + Ord, V: Copy> SubscriptionIndex<S, V> {
     /// first, then those with wildcards depth first (at each level `#`, then the literal level,
     /// then `+`), and within a filter by subscriber.
     #[inline]
-    pub fn for_each_match(&self, topic: &str, mut found: impl FnMut(FilterId, S, &V)) {
+    pub fn for_each_match(&self, topic: impl AsRef<[u8]>, mut found: impl FnMut(FilterId, S, &V)) {
+        let topic = topic.as_ref();
         let mut report = |id: FilterId| {
             let Some(filter) = self.filters.get(id) else { return };
             for (subscriber, value) in self.lists.of(&filter.subscribers) {
@@ -252,7 +253,7 @@ impl<S: Copy + Ord, V: Copy> SubscriptionIndex<S, V> {
             report(id);
         }
         if !self.wild.is_empty() {
-            self.wild.for_each_match(topic.as_bytes(), report);
+            self.wild.for_each_match(topic, report);
         }
     }
 
@@ -297,8 +298,8 @@ impl<S: Copy + Ord, V: Copy> SubscriptionIndex<S, V> {
     }
 
     #[inline]
-    fn find_exact(&self, filter: &str) -> Option<FilterId> {
-        self.exact.find(filter.as_bytes(), |id| self.filters.get(id)?.home.place())
+    fn find_exact(&self, filter: &[u8]) -> Option<FilterId> {
+        self.exact.find(filter, |id| self.filters.get(id)?.home.place())
     }
 
     /// Adds a filter that is not in the index. It is without subscribers for the moment.

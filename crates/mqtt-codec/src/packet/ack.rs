@@ -186,7 +186,7 @@ macro_rules! ack {
             ///
             /// [`EncodeError::TooLarge`] or [`EncodeError::PropertyNotAllowed`]; `out` is
             /// unchanged then.
-            #[inline]
+            #[inline(always)]
             pub fn encode(
                 &self,
                 out: &mut Vec<u8>,

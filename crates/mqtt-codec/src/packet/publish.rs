@@ -10,7 +10,6 @@ use crate::ids::PacketId;
 use crate::property::{Properties, PropertyId};
 use crate::qos::PublishQos;
 use crate::sink::{Counter, Sink};
-use crate::text;
 use crate::topic::TopicName;
 
 /// The first byte without its flags.
@@ -56,11 +55,7 @@ impl<'a> Publish<'a> {
         // [MQTT-3.3.2-1] [MQTT-3.3.2-2]
         let topic = reader.topic()?;
         let topic_end = reader.offset();
-        let topic = if topic.is_empty() {
-            None
-        } else {
-            Some(TopicName::from_checked(text::checked(topic)))
-        };
+        let topic = if topic.is_empty() { None } else { Some(TopicName::from_checked(topic)) };
         let dup = first >> DUP_SHIFT & 1 != 0;
         // [MQTT-2.2.1-2]
         let qos = match first >> 1 & 0b11 {
@@ -134,13 +129,13 @@ impl<'a> Publish<'a> {
         max_packet_size: u32,
     ) -> Result<(), EncodeError> {
         let topic = match self.topic {
-            Some(topic) => topic.as_str(),
-            None if self.properties.contains(PropertyId::TopicAlias) => "",
+            Some(topic) => topic.as_bytes(),
+            None if self.properties.contains(PropertyId::TopicAlias) => &[],
             None => return Err(EncodeError::NoTopic),
         };
         encode::check_properties(self.properties, PacketType::Publish.into())?;
         let properties = self.properties.as_bytes();
-        let header = Header::new(self.qos, self.retain, topic.as_bytes(), properties.len() as u64);
+        let header = Header::new(self.qos, self.retain, topic, properties.len() as u64);
         header.write(payload_len, payload_follows, out, max_packet_size)?;
         if !properties.is_empty() {
             out.bytes(properties);

@@ -54,7 +54,7 @@ impl<'a> Will<'a> {
             qos: QoS::from_bits(flags >> QOS_SHIFT)?,
             retain: flags & RETAIN != 0,
             properties: Properties::from_checked(properties, present),
-            topic: TopicName::from_checked(text::checked(topic)),
+            topic: TopicName::from_checked(topic),
             payload,
         })
     }
@@ -68,7 +68,7 @@ impl<'a> Will<'a> {
     /// Writes the three fields in their order. [MQTT-3.1.3-1]
     pub(super) fn write(&self, out: &mut impl Sink) {
         encode::properties(out, self.properties, PropertySet::EMPTY);
-        out.prefixed(self.topic.as_str().as_bytes());
+        out.prefixed(self.topic.as_bytes());
         out.prefixed(self.payload);
     }
 }

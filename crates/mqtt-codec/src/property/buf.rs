@@ -101,7 +101,7 @@ impl PropertyBuf {
 
     /// Sets where an answer to the message is published to.
     pub fn response_topic(&mut self, topic: TopicName<'_>) -> &mut Self {
-        self.prefixed(PropertyId::ResponseTopic, topic.as_str().as_bytes())
+        self.prefixed(PropertyId::ResponseTopic, topic.as_bytes())
     }
 
     /// Sets what tells the sender of a request which one an answer is for.

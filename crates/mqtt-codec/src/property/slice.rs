@@ -138,7 +138,7 @@ impl<'a> Properties<'a> {
     /// Where an answer to the message is published to.
     #[must_use]
     pub fn response_topic(&self) -> Option<TopicName<'a>> {
-        self.text(PropertyId::ResponseTopic).map(TopicName::from_checked)
+        self.text(PropertyId::ResponseTopic).map(|text| TopicName::from_checked(text.as_bytes()))
     }
 
     /// What tells the sender of a request which one an answer is for.

@@ -19,7 +19,9 @@ use crate::text::{self, repeat};
 /// # Ok::<(), TopicError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TopicName<'a>(&'a str);
+// The bytes: they are checked when they come in, and most of what is done with a topic, comparing
+// and sending it, does not ask the standard library to check them again.
+pub struct TopicName<'a>(&'a [u8]);
 
 impl<'a> TopicName<'a> {
     /// Checks a text.
@@ -39,26 +41,34 @@ impl<'a> TopicName<'a> {
         {
             return Err(error);
         }
-        Ok(Self(name))
+        Ok(Self(name.as_bytes()))
     }
 
     /// A name that passed the checks of [`TopicName::new`] before.
     #[inline(always)]
-    pub(crate) const fn from_checked(name: &'a str) -> Self {
+    pub(crate) const fn from_checked(name: &'a [u8]) -> Self {
         Self(name)
     }
 
-    /// The whole name.
+    /// The whole name. Each call goes through its characters; where bytes do,
+    /// [`as_bytes`](Self::as_bytes) costs nothing.
     #[inline]
     #[must_use]
     pub const fn as_str(&self) -> &'a str {
+        text::checked(self.0)
+    }
+
+    /// The whole name as UTF-8.
+    #[inline]
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'a [u8] {
         self.0
     }
 
     /// The levels between the `/`, which may be empty: `/a` has two.
     #[must_use]
     pub fn levels(&self) -> Levels<'a> {
-        Levels(self.0.split('/'))
+        Levels(self.as_str().split('/'))
     }
 
     /// Whether the name begins with `$`, so that a filter which begins with a wildcard does not
@@ -66,7 +76,7 @@ impl<'a> TopicName<'a> {
     #[inline]
     #[must_use]
     pub fn is_reserved(&self) -> bool {
-        self.0.starts_with('$')
+        matches!(self.0, [b'$', ..])
     }
 }
 
@@ -105,7 +115,7 @@ pub(crate) fn name_fault(name: &str) -> Option<(TopicError, usize)> {
 
 impl AsRef<str> for TopicName<'_> {
     fn as_ref(&self) -> &str {
-        self.0
+        self.as_str()
     }
 }
 
@@ -119,20 +129,20 @@ impl<'a> TryFrom<&'a str> for TopicName<'a> {
 
 impl fmt::Debug for TopicName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.as_str().fmt(f)
     }
 }
 
 impl fmt::Display for TopicName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(self.as_str())
     }
 }
 
 #[cfg(feature = "serde")]
 impl serde::Serialize for TopicName<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0)
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -134,6 +134,7 @@ impl Broker {
     }
 
     /// Frees the slot of a connection that is closing and has nothing more to send.
+    #[cold]
     pub(super) fn forget_connection(&mut self, slot: u32) {
         let Some(key) = self.connections.key(slot) else { return };
         let Some(connection) = self.connections.remove(slot) else { return };

@@ -121,7 +121,7 @@ impl Broker {
             if will.retain && !self.config.retain_available {
                 return Err(ConnectReason::RetainNotSupported);
             }
-            if let Err(refusal) = self.check_topic_name(will.topic.as_str()) {
+            if let Err(refusal) = self.check_topic_name(will.topic.as_bytes()) {
                 return Err(refusal.connect_reason());
             }
         }

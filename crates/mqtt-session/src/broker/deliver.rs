@@ -35,6 +35,7 @@ impl Broker {
         let before = out.len();
         connection.is_ready = false;
         let is_held_back = connection.paused.for_answers;
+        let session = connection.session;
         if !connection.answers.is_empty() {
             out.append(|bytes| bytes.extend_from_slice(&connection.answers));
             connection.answers.clear();
@@ -48,14 +49,15 @@ impl Broker {
             Phase::Closing(_) => self.forget_connection(slot),
             Phase::Open if awaits_connack => {}
             Phase::Open => {
-                if self.can_transmit(slot)
+                if session
+                    .and_then(|session| self.flow_of_session(session))
+                    .is_some_and(|flow| flow.can_transmit())
                     && self.transmit_messages(slot, out, before.saturating_add(budget))
                 {
                     self.mark_ready(slot);
                 }
                 if is_held_back {
-                    let is_full = self.holds_too_much(slot);
-                    self.resume_input(slot, |paused| paused.for_answers = is_full);
+                    self.resume_after_answers(slot);
                 }
             }
             Phase::Opened | Phase::Deciding(_) | Phase::Challenged(_) => {}
@@ -171,6 +173,13 @@ impl Broker {
                 }
             }
         }
+    }
+
+    /// Answers that were too many have been taken.
+    #[cold]
+    fn resume_after_answers(&mut self, slot: u32) {
+        let is_full = self.holds_too_much(slot);
+        self.resume_input(slot, |paused| paused.for_answers = is_full);
     }
 
     /// Takes back a reason for not reading a connection, and goes on with what waited.

@@ -26,7 +26,10 @@ impl Broker {
         self.statistics.bytes_received += input.len() as u64;
         self.work = 0;
         if connection.tail.is_none() {
-            self.take_packets(id.0.slot, input);
+            let (rest, needs) = self.process(id.0.slot, input, None);
+            if !rest.is_empty() {
+                self.keep_tail(id.0.slot, rest, needs);
+            }
         } else {
             self.take_behind_tail(id.0.slot, input);
         }
@@ -42,14 +45,8 @@ impl Broker {
         }
     }
 
-    /// Handles input that begins with a packet.
-    #[inline]
-    fn take_packets(&mut self, slot: u32, input: &[u8]) {
-        let (rest, needs) = self.process(slot, input, None);
-        self.keep_tail(slot, rest, needs);
-    }
-
     /// Handles input behind the beginning of a packet, or behind input that waits.
+    #[inline(never)]
     fn take_behind_tail(&mut self, slot: u32, mut input: &[u8]) {
         while !input.is_empty() {
             let Some(connection) = self.connections.get_mut(slot) else { return };
@@ -58,7 +55,8 @@ impl Broker {
             }
             let is_paused = connection.paused.any();
             let Some(tail) = &mut connection.tail else {
-                self.take_packets(slot, input);
+                let (rest, needs) = self.process_apart(slot, input, None);
+                self.keep_tail(slot, rest, needs);
                 return;
             };
             if is_paused {
@@ -87,11 +85,11 @@ impl Broker {
         };
         if tail.bytes.len() >= OWN_BUFFER_FROM {
             let bytes = Bytes::from(tail.bytes);
-            let (rest, needs) = self.process(slot, &bytes, Some(&bytes));
+            let (rest, needs) = self.process_apart(slot, &bytes, Some(&bytes));
             self.keep_tail(slot, rest, needs);
             return;
         }
-        let (rest, needs) = self.process(slot, &tail.bytes, None);
+        let (rest, needs) = self.process_apart(slot, &tail.bytes, None);
         let used = tail.bytes.len() - rest.len();
         if !rest.is_empty()
             && let Some(connection) = self.connections.get_mut(slot)
@@ -102,6 +100,7 @@ impl Broker {
         }
     }
 
+    #[inline(never)]
     fn keep_tail(&mut self, slot: u32, rest: &[u8], needs: usize) {
         if !rest.is_empty()
             && let Some(connection) = self.connections.get_mut(slot)
@@ -116,6 +115,8 @@ impl Broker {
     /// be a packet. A connection that is paused leaves everything, one that is closing nothing.
     ///
     /// `shared` is the owner of `input`, if large payloads may be shared with it.
+    // Inlined where input mostly comes in, whole packets.
+    #[inline(always)]
     fn process<'a>(
         &mut self,
         slot: u32,
@@ -176,6 +177,16 @@ impl Broker {
         (&[], 0)
     }
 
+    #[inline(never)]
+    fn process_apart<'a>(
+        &mut self,
+        slot: u32,
+        input: &'a [u8],
+        shared: Option<&Bytes>,
+    ) -> (&'a [u8], usize) {
+        self.process(slot, input, shared)
+    }
+
     /// What a packet brought about has to be sent before the next one is handled.
     #[inline(never)]
     fn pause_for_backlog(&mut self, slot: u32) {
@@ -225,6 +236,7 @@ impl Broker {
         self.connections.get(slot).is_some_and(|c| matches!(c.phase, Phase::Opened))
     }
 
+    #[inline(always)]
     fn on_packet(&mut self, slot: u32, packet: &Packet<'_>, shared: Option<&Bytes>) -> Handled {
         match packet {
             Packet::Publish(publish) => self.on_publish(slot, publish, shared),

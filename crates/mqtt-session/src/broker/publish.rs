@@ -5,7 +5,7 @@ use core::num::NonZeroU16;
 use bytes::Bytes;
 use mqtt_codec::{
     ConnectReason, DisconnectReason, PacketId, Properties, PubAck, PubAckReason, PubComp, PubRec,
-    PubRel, PubRelReason, Publish, PublishQos, QoS,
+    PubRel, PubRelReason, Publish, PublishQos, QoS, TopicName,
 };
 
 use super::Broker;
@@ -67,18 +67,14 @@ impl Broker {
             return Ok(());
         };
         let mut resolved = String::new();
-        let topic = match (&publish.topic, publish.properties.topic_alias()) {
-            (Some(topic), None) => topic.as_str(),
+        let topic = match (publish.topic, publish.properties.topic_alias()) {
+            (Some(topic), None) => topic,
             // [MQTT5-U-3.3.2.1-1]
             (None, None) => return Err(DisconnectReason::ProtocolError),
             (topic, Some(alias)) => {
-                let topic = topic.as_ref().map(|topic| topic.as_str());
-                resolved = core::mem::take(&mut self.topic);
-                if let Err(reason) = self.resolve_alias(slot, alias, topic, &mut resolved) {
-                    self.topic = resolved;
-                    return Err(reason);
-                }
-                &resolved
+                resolved = self.resolve_alias(slot, alias, topic)?;
+                // It was a Topic Name when the alias was set.
+                TopicName::new(&resolved).map_err(|_| DisconnectReason::TopicNameInvalid)?
             }
         };
         let handled = self.on_message(slot, session_slot, topic, publish, shared);
@@ -89,38 +85,39 @@ impl Broker {
     }
 
     /// A client publishes to `topic`, whichever way it named it.
+    #[inline(always)]
     fn on_message(
         &mut self,
         slot: u32,
         session_slot: u32,
-        topic: &str,
+        topic: TopicName<'_>,
         publish: &Publish<'_>,
         shared: Option<&Bytes>,
     ) -> Handled {
         let is_new = match publish.qos {
             PublishQos::AtMostOnce => true,
             PublishQos::AtLeastOnce { id, .. } => {
-                match self.flow_mut(session_slot).map(|flow| flow.incoming.on_publish_qos1(id)) {
-                    Some(Ok(())) => true,
-                    Some(Err(Rejected::PacketIdentifierInUse)) => {
+                let Some(flow) = self.flow_mut(session_slot) else { return Ok(()) };
+                match flow.incoming.on_publish_qos1(id) {
+                    Ok(()) => true,
+                    Err(Rejected::PacketIdentifierInUse) => {
                         let reason = PubAckReason::PacketIdentifierInUse;
                         self.count_refusal(Some(session_slot), reason);
                         self.send_puback(slot, id, reason);
                         return Ok(());
                     }
-                    Some(Err(Rejected::ReceiveMaximumExceeded)) => {
+                    Err(Rejected::ReceiveMaximumExceeded) => {
                         return Err(DisconnectReason::ReceiveMaximumExceeded);
                     }
-                    None => return Ok(()),
                 }
             }
             PublishQos::ExactlyOnce { id, .. } => {
-                match self.flow_mut(session_slot).map(|flow| flow.incoming.on_publish_qos2(id)) {
-                    Some(Ok(Received::New)) => true,
+                let Some(flow) = self.flow_mut(session_slot) else { return Ok(()) };
+                match flow.incoming.on_publish_qos2(id) {
+                    Ok(Received::New) => true,
                     // [MQTT-4.3.3-10]: answered again and not delivered again.
-                    Some(Ok(Received::Duplicate)) => false,
-                    Some(Err(_)) => return Err(DisconnectReason::ReceiveMaximumExceeded),
-                    None => return Ok(()),
+                    Ok(Received::Duplicate) => false,
+                    Err(_) => return Err(DisconnectReason::ReceiveMaximumExceeded),
                 }
             }
         };
@@ -158,7 +155,7 @@ impl Broker {
             PublishQos::AtMostOnce => {}
             PublishQos::AtLeastOnce { id, .. } => {
                 // [MQTT-4.3.2-4]
-                if let Some(flow) = self.flow_mut(session_slot) {
+                if let Some(flow) = self.flow_of_session(session_slot) {
                     flow.incoming.puback_sent();
                 }
                 let packet = PubAck { packet_id: id, reason, properties };
@@ -180,28 +177,32 @@ impl Broker {
         }
     }
 
-    /// Puts the topic that an alias stands for into `resolved`; sets it if a topic came along.
+    /// The topic that an alias stands for; sets it if a topic came along.
     #[inline(never)]
     fn resolve_alias(
         &mut self,
         slot: u32,
         alias: NonZeroU16,
-        topic: Option<&str>,
-        resolved: &mut String,
-    ) -> Handled {
+        topic: Option<TopicName<'_>>,
+    ) -> Result<String, DisconnectReason> {
         let maximum = self.config.limits.topic_alias_maximum;
         // A topic that is too long is refused whenever its alias is used: for that it need not be
         // kept whole.
         let too_long = self.config.limits.topic_bytes.saturating_add(1);
-        let topic =
-            topic.map(|topic| topic.get(..topic.ceil_char_boundary(too_long)).unwrap_or(topic));
-        let Some(connection) = self.connections.get_mut(slot) else { return Ok(()) };
+        let topic = topic.map(|topic| {
+            let topic = topic.as_str();
+            topic.get(..topic.ceil_char_boundary(too_long)).unwrap_or(topic)
+        });
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return Err(DisconnectReason::ProtocolError);
+        };
         let aliases = &mut connection.aliases.get_or_insert_default().incoming;
         match aliases.resolve(alias, topic, maximum) {
             Ok(topic) => {
+                let mut resolved = core::mem::take(&mut self.topic);
                 resolved.clear();
                 resolved.push_str(topic);
-                Ok(())
+                Ok(resolved)
             }
             // [MQTT5-U-3.3.4-1] [MQTT5-U-3.3.4-2]
             Err(AliasFault::AboveMaximum) => Err(DisconnectReason::TopicAliasInvalid),
@@ -211,19 +212,21 @@ impl Broker {
 
     /// Takes a new message from the client of a session and says how it fared; `None` if that is
     /// still to be decided.
+    #[inline(always)]
     fn publish_from(
         &mut self,
         slot: u32,
         session_slot: u32,
-        topic: &str,
+        topic: TopicName<'_>,
         publish: &Publish<'_>,
         shared: Option<&Bytes>,
     ) -> Option<PubAckReason> {
-        if let Err(refusal) = self.check_topic_name(topic) {
+        if let Err(refusal) = self.check_topic_name(topic.as_bytes()) {
             self.count_refusal(Some(session_slot), refusal.publish_reason());
             return Some(refusal.publish_reason());
         }
         if publish.retain && !publish.payload.is_empty() {
+            let topic = topic.as_str();
             let size = topic.len() + publish.properties.as_bytes().len() + publish.payload.len();
             if !self.can_retain(topic, size) {
                 self.count_refusal(Some(session_slot), PubAckReason::QuotaExceeded);
@@ -231,7 +234,8 @@ impl Broker {
             }
         }
         if !self.config.decisions.publish {
-            self.find_targets(topic, Some(session_slot), publish.qos.qos(), publish.retain);
+            let (topic, qos) = (topic.as_bytes(), publish.qos.qos());
+            self.find_targets(topic, Some(session_slot), qos, publish.retain);
             if self.targets.is_empty() && !publish.retain {
                 return Some(PubAckReason::NoMatchingSubscribers);
             }
@@ -245,7 +249,7 @@ impl Broker {
         &mut self,
         slot: u32,
         session_slot: u32,
-        topic: &str,
+        topic: TopicName<'_>,
         publish: &Publish<'_>,
         shared: Option<&Bytes>,
     ) -> Option<PubAckReason> {
@@ -262,7 +266,7 @@ impl Broker {
         let message = self.messages.insert(
             self.now,
             NewMessage {
-                topic,
+                topic: topic.as_str(),
                 qos: publish.qos.qos(),
                 retain: publish.retain,
                 expiry: publish.properties.message_expiry_interval(),
@@ -288,7 +292,7 @@ impl Broker {
         };
         let (qos, retain) = (stored.qos, stored.retain);
         let topic = stored.topic().to_owned();
-        self.find_targets(&topic, publisher, qos, retain);
+        self.find_targets(topic.as_bytes(), publisher, qos, retain);
         self.deliver_found(message)
     }
 
@@ -310,24 +314,26 @@ impl Broker {
     }
 
     /// Whether a client may publish to a topic at all.
-    pub(super) fn check_topic_name(&self, topic: &str) -> Result<(), TopicRefusal> {
+    #[inline(always)]
+    pub(super) fn check_topic_name(&self, topic: &[u8]) -> Result<(), TopicRefusal> {
         let limits = &self.config.limits;
         if topic.len() > limits.topic_bytes {
             return Err(TopicRefusal::Invalid);
         }
         // Each level but the first needs a separator: a short topic cannot be too deep.
         if topic.len() >= limits.topic_levels
-            && topic.bytes().filter(|&byte| byte == b'/').count() >= limits.topic_levels
+            && topic.iter().filter(|&&byte| byte == b'/').count() >= limits.topic_levels
         {
             return Err(TopicRefusal::Invalid);
         }
-        if topic.starts_with('$') {
+        if topic.first() == Some(&b'$') {
             return Err(TopicRefusal::Reserved);
         }
         Ok(())
     }
 
     /// Counts a message that was not taken, or not retained, and for its session if it is known.
+    #[cold]
     pub(super) fn count_refusal(&mut self, session_slot: Option<u32>, reason: PubAckReason) {
         self.statistics.publishes_refused.count(reason);
         if let Some(session) = session_slot.and_then(|slot| self.sessions.get_mut(slot)) {
@@ -335,6 +341,7 @@ impl Broker {
         }
     }
 
+    #[cold]
     fn send_puback(&mut self, slot: u32, packet_id: PacketId, reason: PubAckReason) {
         let packet = PubAck { packet_id, reason, properties: Properties::default() };
         self.answer_with(slot, packet, PubAck::encode);
@@ -447,7 +454,13 @@ impl Broker {
     #[inline]
     pub(super) fn flow_of(&mut self, slot: u32) -> Option<&mut Flow> {
         let session = self.connections.get(slot)?.session?;
-        self.sessions.get_mut(session)?.flow.as_deref_mut()
+        self.flow_of_session(session)
+    }
+
+    /// What is under way in a session, if there is anything.
+    #[inline]
+    pub(super) fn flow_of_session(&mut self, session_slot: u32) -> Option<&mut Flow> {
+        self.sessions.get_mut(session_slot)?.flow.as_deref_mut()
     }
 
     /// What is under way in a session, made if there is nothing yet.

@@ -44,7 +44,7 @@ impl Broker {
     /// all their identifiers [MQTT-3.3.4-3] [MQTT-3.3.4-4].
     pub(super) fn find_targets(
         &mut self,
-        topic: &str,
+        topic: &[u8],
         publisher: Option<u32>,
         qos: QoS,
         retain: bool,

@@ -128,10 +128,12 @@ impl Calls {
     }
 
     /// Whether an event may be about a request.
+    #[inline]
     pub(super) fn is_used(&self) -> bool {
         self.subscription.is_some() || !self.published.is_empty()
     }
 
+    #[inline]
     pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -276,6 +278,7 @@ impl Client {
     }
 
     /// Publishes the requests that wait, as soon as their responses can come.
+    #[inline(never)]
     pub(super) fn publish_requests(&mut self) {
         let Some(open) = self.link.open().filter(|open| open.leaving.is_none()) else { return };
         let Some(subscription) = self.calls.subscription else {

@@ -188,11 +188,21 @@ impl Client {
 
     /// What has happened, oldest first.
     #[must_use = "an event that is not looked at is lost"]
+    #[inline]
     pub fn poll_event(&mut self) -> Option<ClientEvent> {
+        if self.events.is_empty() {
+            None
+        } else if self.calls.is_used() {
+            self.poll_event_beside_calls()
+        } else {
+            self.events.pop_front()
+        }
+    }
+
+    /// The next event that is not about a request alone.
+    #[inline(never)]
+    fn poll_event_beside_calls(&mut self) -> Option<ClientEvent> {
         while let Some(event) = self.events.pop_front() {
-            if !self.calls.is_used() {
-                return Some(event);
-            }
             if let Some(event) = self.own_event(event) {
                 return Some(event);
             }
@@ -257,6 +267,7 @@ impl Client {
     }
 
     /// Time goes on, and never back.
+    #[inline]
     fn advance(&mut self, now: Time) -> Time {
         self.now = self.now.max(now);
         self.now
@@ -264,6 +275,7 @@ impl Client {
 
     /// The server broke a rule: it is told, and the connection ends [MQTT-4.13.1-1]
     /// [MQTT5-U-4.13.1-1].
+    #[cold]
     fn violated(&mut self, now: Time, violation: Violation) {
         let reason = violation.disconnect_reason();
         let goodbye = DisconnectOptions::new(reason).encode(u32::MAX);

@@ -180,6 +180,7 @@ impl Client {
     }
 
     /// Takes a message while there is no connection.
+    #[inline(never)]
     pub(super) fn take_offline(
         &mut self,
         now: Time,

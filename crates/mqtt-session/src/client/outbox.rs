@@ -102,17 +102,23 @@ impl Outbox {
     }
 
     /// The slot that the next message will have.
+    #[inline]
     pub(super) fn free_slot(&mut self) -> u32 {
-        if self.free.is_empty() {
-            // More slots than `max_messages`, a bound far below 2^32, are never made.
-            self.free.push(u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
-            self.slots.push(Slot::default());
-        }
-        self.free.last().copied().unwrap_or_default()
+        if let Some(slot) = self.free.last() { *slot } else { self.make_slot() }
+    }
+
+    #[cold]
+    fn make_slot(&mut self) -> u32 {
+        // More slots than `max_messages`, a bound far below 2^32, are never made.
+        let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        self.free.push(slot);
+        self.slots.push(Slot::default());
+        slot
     }
 
     /// Takes a message over into the slot that [`free_slot`](Self::free_slot) told; its header was
     /// encoded.
+    #[inline(always)]
     pub(super) fn fill(
         &mut self,
         slot: u32,

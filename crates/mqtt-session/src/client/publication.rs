@@ -49,7 +49,7 @@ impl<'a> Publication<'a> {
 
     /// Bytes of topic, properties and payload.
     pub(super) fn size(&self) -> usize {
-        self.topic.as_str().len() + self.properties.as_bytes().len() + self.payload.len()
+        self.topic.as_bytes().len() + self.properties.as_bytes().len() + self.payload.len()
     }
 
     /// Appends the whole PUBLISH at QoS 0, if it is not larger than `maximum`.
@@ -62,7 +62,7 @@ impl<'a> Publication<'a> {
     /// Appends the header of its PUBLISH, with the identifier if its QoS wants one, if the packet
     /// is not larger than `maximum`. `expiring` is the Message Expiry Interval with the other
     /// properties, where there is one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn encode_header(
         &self,
         id: PacketId,
@@ -73,7 +73,7 @@ impl<'a> Publication<'a> {
         let header = Forward {
             qos: publish_qos(self.qos, id, false),
             retain: self.retain,
-            topic: Some(self.topic.as_str().as_bytes()),
+            topic: Some(self.topic.as_bytes()),
             topic_alias: None,
             message_expiry_interval: expiring.map(|(seconds, _)| seconds),
             subscription_ids: &[],
@@ -196,23 +196,24 @@ impl Outgoing {
     }
 
     /// Takes a message over whose header was encoded, without a Message Expiry Interval.
-    #[inline]
+    #[inline(always)]
     pub(super) fn accept_encoded(&mut self, header: &[u8], publication: &mut Publication<'_>) {
         self.header.extend_from_slice(header);
         self.fill(publication);
     }
 
     /// Takes everything over but the header, which is there.
-    #[inline]
+    #[inline(always)]
     fn fill(&mut self, publication: &mut Publication<'_>) {
         // Behind the type come up to four bytes of Remaining Length, of which the last is below
         // 0x80, and two of the topic's length. No number is cut off: a topic has at most 65,535
         // bytes, and a packet 268,435,460.
         let length = self.header.iter().skip(1).take_while(|byte| **byte >= 0x80).count() + 1;
         self.topic_at = 1 + length as u8 + 2;
-        self.topic_len = publication.topic.as_str().len() as u16;
+        self.topic_len = publication.topic.as_bytes().len() as u16;
         self.properties_len = publication.properties.as_bytes().len() as u32;
-        self.payload = mem::take(&mut publication.payload);
+        // Swapped, because what was here, which is empty, ends with the publication.
+        mem::swap(&mut self.payload, &mut publication.payload);
         self.qos = publication.qos;
         self.retain = publication.retain;
         self.only_online = publication.only_online;

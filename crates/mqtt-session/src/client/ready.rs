@@ -5,6 +5,7 @@ use core::mem;
 
 use mqtt_codec::{EncodeError, Packet, PacketId};
 
+use super::publication::Publication;
 use crate::TransmitBuf;
 use crate::exchange::Incoming;
 
@@ -59,35 +60,38 @@ impl Ready {
         self.bytes.extend_from_slice(packet);
     }
 
-    /// Appends a QoS 0 message.
+    /// Appends the PUBLISH of a QoS 0 message, if it is not larger than `maximum`.
     pub(super) fn push_qos0(
         &mut self,
-        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+        publication: &Publication<'_>,
+        maximum: u32,
     ) -> Result<(), EncodeError> {
-        encode(&mut self.bytes)?;
+        publication.append(&mut self.bytes, maximum)?;
         self.qos0 += 1;
         Ok(())
     }
 
-    /// Appends the header and the payload of a QoS 1 or QoS 2 message, and returns the header.
+    /// Appends the PUBLISH of a QoS 1 or QoS 2 message, if it is not larger than `maximum`, and
+    /// returns its header.
+    #[inline(always)]
     pub(super) fn push_message(
         &mut self,
         id: PacketId,
         slot: u32,
-        encode_header: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
-        payload: &[u8],
+        publication: &Publication<'_>,
+        maximum: u32,
     ) -> Result<&[u8], EncodeError> {
         let start = self.bytes.len();
-        encode_header(&mut self.bytes)?;
+        publication.encode_header(id, None, &mut self.bytes, maximum)?;
         let end = self.bytes.len();
-        self.bytes.extend_from_slice(payload);
+        self.bytes.extend_from_slice(&publication.payload);
         self.messages.push(Encoded { id, slot, start });
         Ok(self.bytes.get(start..end).unwrap_or_default())
     }
 
     /// Hands out as much as fits until `out` holds `limit` bytes. Returns whether that was
     /// anything.
-    #[inline]
+    #[inline(always)]
     pub(super) fn hand_out(
         &mut self,
         out: &mut TransmitBuf,

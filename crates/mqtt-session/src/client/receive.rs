@@ -24,10 +24,10 @@ impl Client {
         if input.is_empty() {
             return;
         }
-        match &mut self.link {
-            Link::Open(open) => open.keep_alive.on_received(now),
-            Link::Connecting(_) => {}
-            Link::Idle | Link::Closing(_) => return,
+        if let Link::Open(open) = &mut self.link {
+            open.keep_alive.on_received(now);
+        } else if !self.link.is_read() {
+            return;
         }
         if let Err(violation) = self.handle_bytes(now, input) {
             self.violated(now, violation);
@@ -67,6 +67,7 @@ impl Client {
     }
 
     /// The packet that began in an earlier read has all the bytes that it asked for.
+    #[inline(never)]
     fn handle_tail(&mut self, now: Time, limits: &Limits) -> Result<(), Violation> {
         let bytes = self.tail.take();
         if bytes.len() >= OWN_FROM {
@@ -89,6 +90,7 @@ impl Client {
         Ok(())
     }
 
+    #[inline(always)]
     fn handle_packet(
         &mut self,
         now: Time,
@@ -98,9 +100,19 @@ impl Client {
         if !matches!(self.link, Link::Open(_)) {
             return self.handle_before_connack(now, packet);
         }
+        if let Packet::PubAck(puback) = packet {
+            self.on_puback(puback)
+        } else if let Packet::Publish(publish) = packet {
+            self.on_publish(publish, source)
+        } else {
+            self.handle_other(now, packet)
+        }
+    }
+
+    /// Handles what comes less often than messages and their acknowledgements.
+    #[inline(never)]
+    fn handle_other(&mut self, now: Time, packet: &Packet<'_>) -> Result<(), Violation> {
         match packet {
-            Packet::Publish(publish) => self.on_publish(publish, source),
-            Packet::PubAck(puback) => self.on_puback(puback),
             Packet::PubRec(pubrec) => self.on_pubrec(pubrec),
             Packet::PubRel(pubrel) => self.on_pubrel(pubrel),
             Packet::PubComp(pubcomp) => self.on_pubcomp(pubcomp),
@@ -112,6 +124,8 @@ impl Client {
             Packet::Auth(auth) => self.on_auth(now, auth),
             Packet::Connect(_)
             | Packet::ConnAck(_)
+            | Packet::Publish(_)
+            | Packet::PubAck(_)
             | Packet::Subscribe(_)
             | Packet::Unsubscribe(_)
             | Packet::PingReq => Err(Violation::UnexpectedPacket(packet.packet_type())),
@@ -139,6 +153,7 @@ impl Client {
         Err(Violation::UnexpectedPacket(packet.packet_type()))
     }
 
+    #[inline(never)]
     fn on_publish(&mut self, publish: &Publish<'_>, source: Source<'_>) -> Result<(), Violation> {
         let Link::Open(open) = &mut self.link else { return Ok(()) };
         let session = &mut self.session;
@@ -248,6 +263,7 @@ impl Client {
         }
     }
 
+    #[inline(always)]
     fn on_puback(&mut self, puback: &PubAck<'_>) -> Result<(), Violation> {
         self.check_problem_information(PacketType::PubAck, &puback.properties)?;
         let id = puback.packet_id;
@@ -264,6 +280,7 @@ impl Client {
         }
     }
 
+    #[inline(never)]
     fn on_pubrec(&mut self, pubrec: &PubRec<'_>) -> Result<(), Violation> {
         self.check_problem_information(PacketType::PubRec, &pubrec.properties)?;
         let id = pubrec.packet_id;
@@ -298,6 +315,7 @@ impl Client {
         Ok(())
     }
 
+    #[inline(never)]
     fn on_pubcomp(&mut self, pubcomp: &PubComp<'_>) -> Result<(), Violation> {
         self.check_problem_information(PacketType::PubComp, &pubcomp.properties)?;
         let id = pubcomp.packet_id;
@@ -316,6 +334,7 @@ impl Client {
         }
     }
 
+    #[inline(never)]
     fn on_pubrel(&mut self, pubrel: &PubRel<'_>) -> Result<(), Violation> {
         self.check_problem_information(PacketType::PubRel, &pubrel.properties)?;
         let packet_id = pubrel.packet_id;
@@ -335,6 +354,7 @@ impl Client {
         Ok(())
     }
 
+    #[inline(never)]
     fn on_disconnect(&mut self, disconnect: &Disconnect<'_>) -> Result<(), Violation> {
         if disconnect.properties.contains(PropertyId::SessionExpiryInterval) {
             return Err(Violation::SessionExpiryInDisconnect);
@@ -351,11 +371,11 @@ impl Client {
     }
 
     /// The server has said its last word about a message.
+    #[inline]
     fn published(&mut self, slot: u32, reason: PubAckReason, properties: &Properties<'_>) {
-        let properties =
-            if properties.is_empty() { PropertyBuf::new() } else { (*properties).into() };
         let republished =
             self.session.outbox.get(slot).is_some_and(|message| message.is_republished);
+        let properties = if properties.is_empty() { PropertyBuf::new() } else { kept(properties) };
         let acknowledgement = Acknowledgement { reason, properties, republished };
         let outcome = if reason.is_error() {
             PublishOutcome::Refused(acknowledgement)
@@ -384,6 +404,12 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// A copy of properties that there are.
+#[cold]
+fn kept(properties: &Properties<'_>) -> PropertyBuf {
+    (*properties).into()
 }
 
 /// How many bytes to wait for: the packet's length, or one more as long as that is not known.

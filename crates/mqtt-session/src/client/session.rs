@@ -168,6 +168,7 @@ impl Session {
 
     /// A QoS 1 or QoS 2 message has ended: whoever published it is told, unless he wants to know
     /// nothing.
+    #[inline]
     pub(super) fn publish_ended(
         &mut self,
         slot: u32,

@@ -144,7 +144,7 @@ impl Filter {
         if self.has_wildcards {
             self.parsed().is_some_and(|parsed| parsed.matches(topic))
         } else {
-            self.text.get(self.plain_at..) == Some(topic.as_str())
+            self.text.as_bytes().get(self.plain_at..) == Some(topic.as_bytes())
         }
     }
 }
@@ -446,7 +446,7 @@ impl Subscriptions {
         }
         if self.found.is_empty() && self.held > 0 {
             let (found, filters) = (&mut self.found, &self.filters);
-            self.index.for_each_match(topic.as_str(), |_, number, ()| {
+            self.index.for_each_match(topic.as_bytes(), |_, number, ()| {
                 if let Some(filter) = filters.get(number as usize) {
                     add(found, &filter.holders);
                 }

@@ -53,6 +53,7 @@ impl Client {
         }
     }
 
+    #[inline(always)]
     fn take(
         &mut self,
         now: Time,
@@ -65,33 +66,36 @@ impl Client {
         }
         let qos = publication.qos;
         let session = &mut self.session;
-        let maximum = match &mut self.link {
-            Link::Open(open) if open.leaving.is_none() => {
-                allows(&open.negotiated, qos, publication.retain)?;
-                let (messages, bytes) = (open.ready.qos0(), open.ready.len());
-                if !session.outbox.has_room_for(publication.size(), messages, bytes) {
-                    return Err(PublishError::Full);
-                }
-                if leaves_at_once(open, session, publication) {
-                    return send_at_once(open, session, publication);
-                }
-                open.negotiated.maximum_packet_size
+        if let Link::Open(open) = &mut self.link
+            && open.leaving.is_none()
+        {
+            allows(&open.negotiated, qos, publication.retain)?;
+            let (messages, bytes) = (open.ready.qos0(), open.ready.len());
+            if !session.outbox.has_room_for(publication.size(), messages, bytes) {
+                return Err(PublishError::Full);
             }
+            if leaves_at_once(open, session, publication) {
+                return send_at_once(open, session, publication);
+            }
+            let maximum = open.negotiated.maximum_packet_size;
+            return self.queue(now, publication, maximum);
+        }
+        match &self.link {
             Link::Connecting(_) if !self.reconnecting.wants_connection() => {
                 if !session.outbox.has_room_for(publication.size(), 0, 0) {
                     return Err(PublishError::Full);
                 }
-                u32::MAX
+                self.queue(now, publication, u32::MAX)
             }
-            Link::Open(_) => return Err(PublishError::NotConnected),
+            Link::Open(_) => Err(PublishError::NotConnected),
             Link::Idle | Link::Connecting(_) | Link::Closing(_) => {
-                return self.take_offline(now, publication);
+                self.take_offline(now, publication)
             }
-        };
-        self.queue(now, publication, maximum)
+        }
     }
 
     /// Takes a message over that waits for its turn.
+    #[inline(never)]
     pub(super) fn queue(
         &mut self,
         now: Time,
@@ -110,12 +114,28 @@ impl Client {
     /// may be sent now. Call it again once `out` is written.
     ///
     /// Message Expiry Intervals count down to this moment.
+    #[inline]
     pub fn poll_transmit(&mut self, now: Time, out: &mut TransmitBuf, budget: usize) {
         let now = self.advance(now);
+        if !self.is_silent() {
+            self.transmit(now, out, budget);
+        }
+    }
+
+    /// Whether there is a connection and nothing to say on it, as after most packets.
+    #[inline]
+    fn is_silent(&self) -> bool {
+        self.link.open().is_some_and(|open| open.ready.is_empty() && open.leaving.is_none())
+            && !self.session.has_to_send()
+            && !self.calls.has_waiting()
+    }
+
+    #[inline(never)]
+    fn transmit(&mut self, now: Time, out: &mut TransmitBuf, budget: usize) {
         if self.calls.has_waiting() {
             self.publish_requests();
         }
-        // What most calls find: nothing to send, or only what is encoded already.
+        // What most calls find: only what is encoded already.
         if let Link::Open(open) = &mut self.link
             && open.leaving.is_none()
             && !self.session.has_to_send()
@@ -184,7 +204,7 @@ impl Client {
 impl Open {
     /// Hands out what is encoded already, before all else: acknowledgements and pings wait for
     /// nothing [MQTT-3.3.4-8] [MQTT-4.9.0-3].
-    #[inline]
+    #[inline(always)]
     fn hand_out(
         &mut self,
         now: Time,
@@ -408,6 +428,7 @@ fn leaves_at_once(open: &Open, session: &Session, publication: &Publication<'_>)
 }
 
 /// Encodes a message right behind what is to be sent next.
+#[inline(always)]
 fn send_at_once(
     open: &mut Open,
     session: &mut Session,
@@ -417,14 +438,12 @@ fn send_at_once(
     let too_large = |error| PublishError::NotAllowed(too_large(error, maximum));
     let qos = publication.qos;
     if qos == QoS::AtMostOnce {
-        let encode = |bytes: &mut Vec<u8>| publication.append(bytes, maximum);
-        open.ready.push_qos0(encode).map_err(too_large)?;
+        open.ready.push_qos0(publication, maximum).map_err(too_large)?;
         return Ok(None);
     }
     let slot = session.outbox.free_slot();
     let Some(id) = session.exchanges.send(qos, slot) else { return Err(PublishError::Full) };
-    let encode = |bytes: &mut Vec<u8>| publication.encode_header(id, None, bytes, maximum);
-    match open.ready.push_message(id, slot, encode, &publication.payload) {
+    match open.ready.push_message(id, slot, publication, maximum) {
         Ok(header) => Ok(Some(session.outbox.fill(slot, header, publication))),
         Err(error) => {
             let _ended = session.abandon(id, qos);

@@ -73,6 +73,7 @@ impl Incoming {
     }
 
     /// A QoS 1 PUBLISH came; every one is a new message [MQTT-4.3.2-5].
+    #[inline(always)]
     pub(crate) fn on_publish_qos1(&mut self, id: PacketId) -> Result<(), Rejected> {
         let (number, bit) = place(id);
         if self.awaiting != 0 && self.page(number).is_some_and(|page| page.awaiting & bit != 0) {
@@ -201,6 +202,7 @@ impl Incoming {
         self.count()
     }
 
+    #[inline(never)]
     fn page(&self, number: u16) -> Option<&Page> {
         let at = self.pages.binary_search_by_key(&number, |page| page.number).ok()?;
         self.pages.get(at)

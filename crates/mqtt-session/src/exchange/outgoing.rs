@@ -248,7 +248,7 @@ impl<T> Outgoing<T> {
     /// Opens an exchange for a PUBLISH that is sent now and takes a unit of quota for it.
     ///
     /// `None` if it may not be sent now, or if `qos` is 0, which needs no exchange.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&mut self, qos: QoS, item: T) -> Option<PacketId> {
         let state = match qos {
             QoS::AtMostOnce => return None,
@@ -459,7 +459,7 @@ impl<T> Outgoing<T> {
     /// Takes the place that has been free for longest, or a new one.
     ///
     /// Never 0 and never one in use [MQTT-2.2.1-3] [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1].
-    #[inline]
+    #[inline(always)]
     fn open_place(&mut self, state: State<T>, charged: bool) -> Option<PacketId> {
         if self.first_free == 0 {
             if self.places.len() >= usize::from(u16::MAX) {

@@ -392,7 +392,7 @@ impl Broker {
     }
 
     /// A message came from the client of a session and was answered for the first time.
-    #[inline]
+    #[inline(always)]
     pub(in crate::broker) fn record_received(
         &mut self,
         slot: u32,
