@@ -75,7 +75,7 @@ impl Disk {
 }
 
 /// A snapshot as it is once every connection has ended.
-fn disconnected(snapshot: Vec<Change>) -> Vec<Change> {
+pub(crate) fn disconnected(snapshot: Vec<Change>) -> Vec<Change> {
     let mut left = Vec::new();
     let mut changes = snapshot.into_iter().peekable();
     while let Some(change) = changes.next() {

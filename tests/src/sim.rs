@@ -5,7 +5,7 @@
 //! held against a model of what must happen, and against the fourteen [`invariants`]. The same
 //! [`Setup`] and the same events give the same bytes.
 //!
-//! [`swarm`] draws setups and events from a seed.
+//! [`swarm`] draws setups and events from a seed; [`exhaustive`] goes through every case of a kind.
 
 mod check;
 mod disk;

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     swarm(seed, seconds, schedules)
 }
 
-/// What `cargo xtask ci` runs: some schedules, every cut of the scripts, and every sabotage.
+/// What `cargo xtask ci` runs: some schedules, the whole exhaustive set, and every sabotage.
 pub(crate) fn check() -> Result<Vec<Notice>, Error> {
     swarm(0, None, Some(CI_SCHEDULES))?;
     exhaustive()?;
@@ -50,11 +50,23 @@ pub(crate) fn check() -> Result<Vec<Notice>, Error> {
     Ok(Vec::new())
 }
 
-/// Every scripted session, cut behind every byte.
+/// Every part of the exhaustive set, a share of each on each core.
 fn exhaustive() -> Result<(), Error> {
-    let totals = start(&[vec!["--exhaustive".to_owned()]])?;
-    println!("{}", totals.line());
-    totals.verdict()
+    let cores = cores();
+    let shares = (0..cores).map(|core| {
+        let share = format!("--exhaustive --seed {core} --step {cores}");
+        share.split(' ').map(str::to_owned).collect()
+    });
+    let run = start(&shares.collect::<Vec<Vec<String>>>())?;
+    for (part, totals) in &run.parts {
+        println!("{part}: {}", totals.line());
+    }
+    println!("{}", run.totals.line());
+    run.totals.verdict()
+}
+
+fn cores() -> u64 {
+    available_parallelism().map_or(1, |cores| cores.get() as u64)
 }
 
 /// Builds the state machines with every fault that can be made on purpose, in a folder of their
@@ -78,7 +90,7 @@ fn target() -> PathBuf {
 
 /// Runs schedules with the seeds from `seed` on, until the time or their number is over.
 fn swarm(seed: u64, seconds: Option<u64>, schedules: Option<u64>) -> Result<(), Error> {
-    let cores = available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let cores = cores();
     let processes = (0..cores).map(|core| {
         let mut options = vec![("--seed", seed.wrapping_add(core)), ("--step", cores)];
         options.extend(seconds.map(|seconds| ("--seconds", seconds)));
@@ -86,13 +98,13 @@ fn swarm(seed: u64, seconds: Option<u64>, schedules: Option<u64>) -> Result<(), 
         options.extend(schedules.map(|all| ("--schedules", share(all))));
         options.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]).collect()
     });
-    let totals = start(&processes.collect::<Vec<Vec<String>>>())?;
+    let totals = start(&processes.collect::<Vec<Vec<String>>>())?.totals;
     println!("{}", totals.line());
     totals.verdict()
 }
 
-/// Starts the simulator once with each list of arguments and adds up what they say last.
-fn start(processes: &[Vec<String>]) -> Result<Totals, Error> {
+/// Starts the simulator once with each list of arguments and adds up what they say.
+fn start(processes: &[Vec<String>]) -> Result<Run, Error> {
     run_program(cargo().args([
         "build",
         "--release",
@@ -109,18 +121,43 @@ fn start(processes: &[Vec<String>]) -> Result<Totals, Error> {
         let child = program(&binary).args(arguments).stdout(Stdio::piped()).spawn();
         children.push(child.map_err(|error| Error::from(error).context("sim"))?);
     }
-    let mut totals = Totals::default();
+    let mut run = Run::default();
     for mut child in children {
         let output = child.stdout.take().ok_or_else(|| Error::new("sim has no output"))?;
         let lines: Vec<String> = BufReader::new(output).lines().collect::<Result<_, _>>()?;
         child.wait()?;
-        let last = lines.last().map(String::as_str).unwrap_or_default();
-        totals.add(Totals::parse(last).ok_or_else(|| {
+        run.add(&lines)?;
+    }
+    run.totals.seconds = began.elapsed().as_secs_f64();
+    Ok(run)
+}
+
+/// What all processes did, part by part if they named parts, and together.
+#[derive(Debug, Default)]
+struct Run {
+    parts: Vec<(String, Totals)>,
+    totals: Totals,
+}
+
+impl Run {
+    /// Adds what one process has said: a line for each part behind its name, then one without.
+    fn add(&mut self, lines: &[String]) -> Result<(), Error> {
+        let Some((last, parts)) = lines.split_last() else {
+            return Err(Error::new("the simulator ended without a word"));
+        };
+        for line in parts {
+            let Some((name, rest)) = line.split_once(": ") else { continue };
+            let Some(totals) = Totals::parse(rest) else { continue };
+            match self.parts.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sum)) => sum.add(totals),
+                None => self.parts.push((name.to_owned(), totals)),
+            }
+        }
+        self.totals.add(Totals::parse(last).ok_or_else(|| {
             Error::new(format!("the simulator ended without its totals; its last line: {last}"))
         })?);
+        Ok(())
     }
-    totals.seconds = began.elapsed().as_secs_f64();
-    Ok(totals)
 }
 
 /// What all processes did together.
@@ -133,24 +170,27 @@ struct Totals {
 }
 
 impl Totals {
-    /// Reads the last line of one process.
+    /// Reads the sums of one process.
     fn parse(line: &str) -> Option<Self> {
-        let number = |name: &str| {
+        let number = |name: &str| -> Option<u64> {
             let (_, rest) = line.split_once(name)?;
             rest.split_whitespace().next()?.parse().ok()
         };
+        let schedules = number("schedules:")?;
         Some(Self {
-            schedules: number("schedules:")?,
+            schedules,
             events: number("events:")?,
             violations: number("violations:")?,
-            seconds: 0.0,
+            seconds: schedules as f64 / number("per second:")?.max(1) as f64,
         })
     }
 
+    /// Adds what ran at the same time.
     fn add(&mut self, other: Self) {
         self.schedules += other.schedules;
         self.events += other.events;
         self.violations += other.violations;
+        self.seconds = self.seconds.max(other.seconds);
     }
 
     fn line(&self) -> String {
@@ -175,13 +215,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_totals_of_processes_are_added_up_and_written_in_their_form() {
-        let line = "schedules: 12  events: 3600  per second: 2000  violations: 1";
-        let mut totals = Totals::parse(line).unwrap();
-        totals.add(Totals::parse(line).unwrap());
-        totals.seconds = 2.0;
+    fn what_processes_say_is_added_up_part_by_part_and_written_in_their_form() {
+        let said = [
+            "cuts: schedules: 10  events: 3000  per second: 5  violations: 1",
+            "wills: schedules: 2  events: 600  per second: 2  violations: 0",
+            "schedules: 12  events: 3600  per second: 4  violations: 1",
+        ]
+        .map(str::to_owned);
+        let mut run = Run::default();
+        run.add(&said).unwrap();
+        run.add(&said).unwrap();
+        let lines: Vec<_> =
+            run.parts.iter().map(|(name, totals)| format!("{name}: {}", totals.line())).collect();
+        assert_eq!(
+            lines,
+            [
+                "cuts: schedules: 20  events: 6000  per second: 10  violations: 2",
+                "wills: schedules: 4  events: 1200  per second: 4  violations: 0",
+            ]
+        );
+        run.totals.seconds = 2.0;
         let sum = "schedules: 24  events: 7200  per second: 12  violations: 2";
-        assert_eq!(totals.line(), sum);
-        assert_eq!(Totals::parse("panicked"), None);
+        assert_eq!(run.totals.line(), sum);
+    }
+
+    #[test]
+    fn a_process_that_ends_without_its_sums_is_an_error() {
+        assert!(Run::default().add(&[]).is_err());
+        assert!(Run::default().add(&["panicked".to_owned()]).is_err());
     }
 }

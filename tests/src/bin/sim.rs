@@ -18,7 +18,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use mqtt_tests::sim::exhaustive::single_cuts;
+use mqtt_tests::sim::exhaustive::{self, Share};
 use mqtt_tests::sim::swarm::{Failure, run};
 use mqtt_tests::sim::{Totals, shrink};
 
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     if let Some(most) = options.sabotage {
         return sabotage(most);
     }
-    let totals = if options.is_exhaustive { exhaustive() } else { swarm(&options) };
+    let totals = if options.is_exhaustive { exhaustive(&options) } else { swarm(&options) };
     println!("{totals}");
     if totals.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -51,7 +51,8 @@ struct Options {
     step: u64,
     schedules: Option<u64>,
     seconds: Option<u64>,
-    /// Cuts every scripted session behind every byte instead.
+    /// Runs every part of the exhaustive set instead, or the share of it that `--seed` names of
+    /// `--step`.
     is_exhaustive: bool,
     /// Tells the story of the schedule of this seed.
     show: Option<u64>,
@@ -122,16 +123,20 @@ fn swarm(options: &Options) -> Totals {
     totals
 }
 
-fn exhaustive() -> Totals {
-    let began = Instant::now();
-    let mut violations = 0;
-    let (schedules, events) = single_cuts(|place, fault| {
-        violations += 1;
-        if violations <= SHOWN {
-            eprintln!("{place}: {fault}");
-        }
-    });
-    Totals { schedules, events, seconds: began.elapsed().as_secs_f64(), violations }
+/// Each part has a line of its own, in front of the last one.
+fn exhaustive(options: &Options) -> Totals {
+    let mut shown = 0;
+    let share = Share { number: options.seed, of: options.step };
+    exhaustive::run(
+        share,
+        |schedule, fault| {
+            shown += 1;
+            if shown <= SHOWN {
+                eprintln!("{schedule}: {fault}");
+            }
+        },
+        |part, totals| println!("{part}: {totals}"),
+    )
 }
 
 /// Writes a failure down, shortened, as a test.

@@ -232,6 +232,35 @@ impl World {
         if is_up { link.up.waiting() } else { link.down.waiting() }
     }
 
+    /// How long the packet is that comes next, or as much of it as was sent.
+    pub(super) fn next_packet(&self, client: u8, is_up: bool) -> usize {
+        let Some(at) = self.nodes[usize::from(client)].link else { return 0 };
+        let link = &self.links[at];
+        let pipe = if is_up { &link.up } else { &link.down };
+        pipe.next(usize::MAX).len()
+    }
+
+    /// Whether a batch is out.
+    pub(super) fn is_committing(&self) -> bool {
+        self.disk.is_out()
+    }
+
+    /// Whether a client's process has begun again without what it knew.
+    #[cfg(test)]
+    pub(super) fn has_forgotten(&self, client: u8) -> bool {
+        self.nodes[usize::from(client)].has_forgotten
+    }
+
+    /// How many connections the broker has, those of one client that are open included.
+    pub(super) fn standing(&self, client: u8) -> (usize, usize) {
+        let is_its = |link: &&super::link::Link| {
+            link.client == usize::from(client)
+                && link.has_broker
+                && link.stage == super::link::Stage::Open
+        };
+        (self.broker.gauges().connections, self.links.iter().filter(is_its).count())
+    }
+
     /// Whether the broker has not seen the end of a connection that its client has given up.
     pub(super) fn has_ended(&self, client: u8) -> bool {
         self.nodes[usize::from(client)].late.is_some()

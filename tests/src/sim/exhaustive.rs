@@ -1,197 +1,117 @@
-//! Every place at which a connection can fail: scripted sessions, each cut once behind every byte
-//! in either direction, with both kinds of sessions, and with the client's state kept and lost.
+//! Every place at which something can fail: what seeds draw is sampled here in whole.
+//!
+//! Each part counts up all cases of one kind and runs each of them in a world of its own. Nothing is
+//! drawn, so that a case that was run once is run each time, and a part that has run has left out
+//! nothing of its kind.
 
-use super::event::{Body, Event, Publish, Subscribe};
+mod crashes;
+mod crowds;
+mod cuts;
+mod orders;
+mod pairs;
+mod scripts;
+mod storms;
+mod wills;
+
 use super::invariants::{Check, Fault};
-use super::setup::{BrokerSetup, ClientSetup, SessionSetup, Setup, StoreSetup, WillSetup};
 use super::swarm::guarded;
-use super::world::World;
+use super::totals::Totals;
 
-/// A connection that fails: whose, behind how many bytes, in which direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct CutAt {
-    client: u8,
-    is_up: bool,
-    bytes: usize,
+/// Every case of one kind.
+struct Part {
+    name: &'static str,
+    run: fn(&mut Tally<'_>),
 }
 
-/// What a client is like that is cut off.
-#[derive(Clone, Copy, Debug)]
-struct Variant {
-    session: SessionSetup,
-    forgets: bool,
-}
-
-const VARIANTS: [Variant; 4] = [
-    Variant { session: SessionSetup::Resume, forgets: false },
-    Variant { session: SessionSetup::Clean, forgets: false },
-    Variant { session: SessionSetup::Resume, forgets: true },
-    Variant { session: SessionSetup::Rejoin, forgets: true },
+const PARTS: [Part; 6] = [
+    Part { name: "single cuts", run: cuts::run },
+    Part { name: "pairs of cuts", run: pairs::run },
+    Part { name: "crashes", run: crashes::run },
+    Part { name: "wills", run: wills::run },
+    Part { name: "take-over storms", run: storms::run },
+    Part { name: "take-over crowds", run: crowds::run },
 ];
 
-/// Runs every single cut of every script. Calls `report` with the schedule's name for each one
-/// that breaks an invariant, and returns how many schedules and events there were.
-pub fn single_cuts(mut report: impl FnMut(&str, &Fault)) -> (u64, u64) {
-    let (mut schedules, mut events) = (0, 0);
-    for (number, script) in scripts().iter().enumerate() {
-        for variant in VARIANTS {
-            // Without a cut the world tells how many bytes each pipe carries.
-            let mut carried = [[0; 2]; 2];
-            let outcome = run(script, variant, None, &mut carried);
-            let mut count = |cut: Option<CutAt>, outcome: Result<u64, Fault>| {
-                schedules += 1;
-                match outcome {
-                    Ok(count) => events += count,
-                    Err(fault) => report(&format!("script {number}, {variant:?}, {cut:?}"), &fault),
-                }
-            };
-            count(None, outcome);
-            for client in 0..2 {
-                for is_up in [true, false] {
-                    for bytes in 0..carried[usize::from(client)][usize::from(is_up)] {
-                        let cut = Some(CutAt { client, is_up, bytes });
-                        count(cut, run(script, variant, cut, &mut [[0; 2]; 2]));
-                    }
-                }
-            }
+/// Which schedules of all are run: those whose group has the number `number`, `number + of` and so
+/// on. The shares of one division together run everything once.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    /// The number of the share, from 0.
+    pub number: u64,
+    /// How many shares there are.
+    pub of: u64,
+}
+
+impl Share {
+    /// All that there is.
+    pub const WHOLE: Self = Self { number: 0, of: 1 };
+}
+
+/// What is run, and what came of it.
+struct Tally<'a> {
+    share: Share,
+    groups: u64,
+    totals: Totals,
+    report: &'a mut dyn FnMut(&str, &Fault),
+}
+
+impl Tally<'_> {
+    /// Whether the next group of schedules belongs to this share.
+    fn takes_next(&mut self) -> bool {
+        self.groups += 1;
+        (self.groups - 1) % self.share.of == self.share.number
+    }
+
+    /// Runs a schedule, which adds to the number of its events.
+    fn run(&mut self, name: impl FnOnce() -> String, schedule: impl FnOnce(&mut u64) -> Check) {
+        self.totals.schedules += 1;
+        let mut events = 0;
+        let outcome = guarded(|| schedule(&mut events));
+        self.totals.events += events;
+        if let Err(fault) = outcome {
+            self.totals.violations += 1;
+            (self.report)(&name(), &fault);
         }
     }
-    (schedules, events)
 }
 
-/// A scripted session: what the clients are like, and what they do.
-#[derive(Clone, Debug)]
-struct Script {
-    setup: Setup,
-    events: Vec<Event>,
-}
-
-/// All scripts: each QoS of message and subscription, plain, retained, with a will, with slow
-/// answers, with a durable broker.
-fn scripts() -> Vec<Script> {
-    let mut scripts = Vec::new();
-    for published in 0..3 {
-        for granted in 0..3 {
-            for kind in 0..5 {
-                scripts.push(script(published, granted, kind));
-            }
-        }
+/// Runs a share of every part. Calls `done` with the name and the sums of each part, and `report`
+/// with the name of each schedule that breaks an invariant.
+pub fn run(
+    share: Share,
+    mut report: impl FnMut(&str, &Fault),
+    mut done: impl FnMut(&str, &Totals),
+) -> Totals {
+    let mut all = Totals::default();
+    for Part { name, run } in PARTS {
+        let began = std::time::Instant::now();
+        let mut named =
+            |schedule: &str, fault: &Fault| report(&format!("{name}: {schedule}"), fault);
+        let mut tally = Tally { share, groups: 0, totals: Totals::default(), report: &mut named };
+        run(&mut tally);
+        let mut totals = tally.totals;
+        totals.seconds = began.elapsed().as_secs_f64();
+        done(name, &totals);
+        all += totals;
     }
-    scripts
+    all
 }
 
-fn script(published: u8, granted: u8, kind: u8) -> Script {
-    let mut setup = Setup::default();
-    let retain = kind == 1;
-    let subscribe = |filter| Subscribe {
-        filter,
-        qos: granted,
-        no_local: false,
-        retain_as_published: retain,
-        retain_handling: 0,
-    };
-    let publish = |topic| Publish { topic, qos: published, retain, body: Body::Number, expiry: 0 };
-    let mut events = vec![Event::Connect(0), Event::Connect(1)];
-    match kind {
-        1 => events.push(Event::Publish(1, publish(0))),
-        2 => {
-            let will = WillSetup { topic: 0, qos: published, retain: false, delay: 3, expiry: 0 };
-            setup.clients[1].will = Some(will);
-        }
-        3 => setup.clients[0].manual = true,
-        4 => {
-            setup.broker = BrokerSetup { store: StoreSetup::Fast, ..BrokerSetup::default() };
-        }
-        _ => {
-            let limits = ClientSetup { receive_maximum: 1, ..ClientSetup::default() };
-            setup.clients[0] = ClientSetup { incoming_aliases: 2, ..limits };
-            setup.clients[1].outgoing_aliases = 2;
-        }
-    }
-    events.extend([
-        Event::Subscribe(0, subscribe(2)),
-        Event::Publish(1, publish(0)),
-        Event::Publish(1, publish(1)),
-        Event::Publish(0, publish(0)),
-        Event::Answer(0, 1, false),
-        Event::Answer(0, 0, false),
-        Event::Unsubscribe(0, 0),
-        Event::Leave(1, true),
-        Event::Wait(4_000),
-    ]);
-    Script { setup, events }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Runs a script with a cut. Returns how many events there were.
-fn run(
-    script: &Script,
-    variant: Variant,
-    cut: Option<CutAt>,
-    carried: &mut [[usize; 2]; 2],
-) -> Result<u64, Fault> {
-    let mut setup = script.setup.clone();
-    for client in &mut setup.clients {
-        client.session = variant.session;
-    }
-    let mut events = 0;
-    guarded(|| {
-        let mut world = World::new(setup.clone());
-        let mut cut = cut;
-        for event in &script.events {
-            events += 1;
-            world.apply(event)?;
-            carry(&mut world, variant, &mut cut, carried, &mut events)?;
+    /// A part that is cut into shares runs each group of schedules once.
+    #[test]
+    fn shares_of_one_division_run_everything_once() {
+        let mut taken = Vec::new();
+        for number in 0..3 {
+            let share = Share { number, of: 3 };
+            let report = &mut |_: &str, _: &Fault| {};
+            let mut tally = Tally { share, groups: 0, totals: Totals::default(), report };
+            taken.extend((0..10).filter(|_| tally.takes_next()));
         }
-        world.finish()
-    })?;
-    Ok(events)
-}
-
-/// Carries everything that is under way, up to the cut; behind it the client comes back.
-fn carry(
-    world: &mut World,
-    variant: Variant,
-    cut: &mut Option<CutAt>,
-    carried: &mut [[usize; 2]; 2],
-    events: &mut u64,
-) -> Check {
-    loop {
-        let mut is_busy = false;
-        for client in 0..2u8 {
-            for is_up in [true, false] {
-                let waiting = world.waiting(client, is_up);
-                let so_far = &mut carried[usize::from(client)][usize::from(is_up)];
-                let here = cut.filter(|cut| (cut.client, cut.is_up) == (client, is_up));
-                let most = here.map_or(usize::MAX, |cut| cut.bytes - *so_far);
-                let count = waiting.min(most);
-                if count > 0 {
-                    is_busy = true;
-                    *so_far += count;
-                    *events += 1;
-                    let count = count as u16;
-                    world.apply(&match is_up {
-                        true => Event::Up(client, count),
-                        false => Event::Down(client, count),
-                    })?;
-                }
-                if waiting > most {
-                    is_busy = true;
-                    *cut = None;
-                    world.apply(&Event::Cut(client))?;
-                    if variant.forgets {
-                        world.apply(&Event::Forget(client))?;
-                    }
-                    world.apply(&Event::Connect(client))?;
-                    *events += 2;
-                }
-            }
-            while world.has_ended(client) {
-                is_busy = true;
-                world.apply(&Event::Late(client, 0))?;
-            }
-        }
-        if !is_busy {
-            return Ok(());
-        }
+        taken.sort_unstable();
+        assert_eq!(taken, (0..10).collect::<Vec<_>>());
     }
 }

@@ -16,11 +16,12 @@ pub struct Totals {
     pub violations: u64,
 }
 
+/// The sums of two runs, one after the other.
 impl AddAssign for Totals {
     fn add_assign(&mut self, other: Self) {
         self.schedules += other.schedules;
         self.events += other.events;
-        self.seconds = self.seconds.max(other.seconds);
+        self.seconds += other.seconds;
         self.violations += other.violations;
     }
 }

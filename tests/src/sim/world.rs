@@ -106,6 +106,11 @@ impl World {
         self.check()
     }
 
+    /// From here on every restart is compared with the broker before it, change by change.
+    pub(super) fn compare_restarts(&mut self) {
+        self.disk.compare();
+    }
+
     /// Adds a line to the story, if one is told.
     pub(super) fn tell(&mut self, line: std::fmt::Arguments<'_>) {
         if let Some(story) = &mut self.story {
@@ -416,7 +421,9 @@ impl World {
             self.model = Model::empty_like(&self.model);
             return Ok(());
         }
-        let (changes, model) = self.disk.crash(&self.model, is_kept, self.now);
+        self.disk.end(is_kept);
+        self.disk.check_restart(&self.broker)?;
+        let (changes, model) = self.disk.crash(&self.model, self.now);
         let restored = Broker::restore(config, seed, self.now, changes);
         self.broker = match restored {
             Ok(broker) => broker,
