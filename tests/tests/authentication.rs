@@ -283,3 +283,20 @@ fn an_address_that_was_refused_too_often_is_not_asked_about_any_more() {
     wire.send(a, connect("a"));
     assert!(wire.next_request().is_some(), "and a minute later this one is heard again");
 }
+
+#[test]
+fn a_refusal_for_another_reason_than_who_a_client_is_does_not_count_against_its_address() {
+    let mut wire = asking();
+    let peer = || mqtt_session::PeerInfo {
+        address: Some(core::net::SocketAddr::from(([192, 0, 2, 1], 1000))),
+        ..Default::default()
+    };
+    for _ in 0..11 {
+        let a = wire.open_from("a", peer()).unwrap();
+        wire.send(a, connect("a"));
+        let request = wire.next_request().expect("the next one is asked about all the same");
+        let refusal = ConnectReason::ServerBusy.into();
+        wire.answer_connect(request, ConnectAnswer::Refuse(refusal));
+        assert_eq!(wire.receive(a), ["CONNACK 89 Server busy", "closed"]);
+    }
+}

@@ -35,14 +35,16 @@ impl Broker {
             ConnectAnswer::Accept(grant) => self.accept(key.slot, request, grant),
             ConnectAnswer::Challenge(data) => self.challenge(key.slot, request, &data),
             ConnectAnswer::Refuse(refusal) => {
-                if let Some(address) = connection.counted {
-                    self.failures.count(self.now, address);
-                }
                 let reason = if refusal.reason.is_error() {
                     refusal.reason
                 } else {
                     ConnectReason::NotAuthorized
                 };
+                if is_about_identity(reason)
+                    && let Some(address) = connection.counted
+                {
+                    self.failures.count(self.now, address);
+                }
                 self.refuse_with(key.slot, reason, &told(&refusal.properties, true));
             }
         }
@@ -425,4 +427,16 @@ impl Broker {
         }
         self.record_will(session_slot);
     }
+}
+
+/// Whether a refusal says that a client is not who it claims to be, and not that the broker is
+/// busy or that the request is wrong: only guesses count against an address.
+const fn is_about_identity(reason: ConnectReason) -> bool {
+    matches!(
+        reason,
+        ConnectReason::BadUserNameOrPassword
+            | ConnectReason::NotAuthorized
+            | ConnectReason::BadAuthenticationMethod
+            | ConnectReason::Banned
+    )
 }
