@@ -97,8 +97,8 @@ pub(crate) const TABLE: &[Row] = rows! {
         Hears(|_, p| connect(p, |open| open.properties.session_expiry_interval = None));
     "every session lasts long", ["[MQTT-4.1.0-2]"],
         Hears(|_, p| connect(p, |open| open.properties.session_expiry_interval = Some(1000)));
-    "all clients have one Client Identifier", ["[MQTT-3.1.3-2]"],
-        Hears(|_, p| connect(p, |open| open.client_id = "mcone".to_owned()));
+    "two clients have one Client Identifier", ["[MQTT-3.1.3-2]"],
+        Hears(|_, p| connect(p, |open| open.client_id = open.client_id.replace("second", "first")));
     "a Will is not heard", ["[MQTT-3.1.2-7]", "[MQTT-3.1.2-8]"],
         Hears(|_, p| connect(p, |open| open.will = None));
     "the Will Delay Interval is not heard", ["[MQTT-3.1.2-8]", "[MQTT-3.1.3-9]"],
