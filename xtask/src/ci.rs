@@ -12,7 +12,7 @@ use crate::{
     debian::{self, MOSQUITTO, MOSQUITTO_CLIENTS},
     deny, docs,
     error::Error,
-    layers,
+    interop, layers,
     notice::{self, Notice},
     process::{cargo, program, root, run as run_program, succeeds},
     sim, tidy,
@@ -56,6 +56,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     steps.run("deny", || deny::check(&cargo_deny.take().unwrap_or_else(|| CARGO_DENY.ensure())));
     steps.run("peers", || Ok(debian::ensure(&[&MOSQUITTO, &MOSQUITTO_CLIENTS])));
     steps.run("sim", sim::check);
+    steps.run("interop", interop::check);
     steps.run("build tests", || {
         run_program(cargo().args(TEST).args(["--quiet", "--no-run"])).map(|()| Vec::new())
     });

@@ -29,8 +29,20 @@ pub(crate) const MOSQUITTO_CLIENTS: DebianTool = DebianTool {
     purpose: "tests against the mosquitto clients",
 };
 
+pub(crate) const CHROMIUM: DebianTool = DebianTool {
+    program: "chromium",
+    package: "chromium",
+    purpose: "the example's page in a browser",
+};
+
+pub(crate) const OPENSSL: DebianTool = DebianTool {
+    program: "openssl",
+    package: "openssl",
+    purpose: "certificates for the clients of others",
+};
+
 impl DebianTool {
-    fn is_installed(&self) -> bool {
+    pub(crate) fn is_installed(&self) -> bool {
         let path = env::var_os("PATH").unwrap_or_default();
         // Servers live in a folder that only root's PATH has.
         env::split_paths(&path)

@@ -20,6 +20,7 @@ mod deny;
 mod docs;
 mod error;
 mod fuzz;
+mod interop;
 mod layers;
 mod notice;
 mod process;
@@ -80,6 +81,12 @@ const COMMANDS: &[Command] = &[
         args: "--seconds N | --exhaustive | --sabotage",
         promise: "no fault of network, clock or store breaks an invariant",
         run: sim::run,
+    },
+    Command {
+        name: "interop",
+        args: "",
+        promise: "the clients of others reach the broker over every transport",
+        run: interop::run,
     },
     Command {
         name: "bench",

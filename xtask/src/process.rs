@@ -18,6 +18,12 @@ pub(crate) fn root() -> PathBuf {
     manifest.parent().map_or_else(|| manifest.clone(), Path::to_path_buf)
 }
 
+/// The folder that cargo builds into.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |folder| root().join(folder))
+}
+
 /// The text of a file, named from the root of the workspace.
 pub(crate) fn read(path: &str) -> Result<String, Error> {
     fs::read_to_string(root().join(path)).map_err(|error| Error::from(error).context(path))

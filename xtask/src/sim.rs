@@ -2,7 +2,6 @@
 //! process for each core.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::thread::available_parallelism;
 
@@ -10,7 +9,7 @@ use crate::{
     args::Args,
     error::Error,
     notice::Notice,
-    process::{cargo, program, root, run as run_program},
+    process::{cargo, program, run as run_program, target},
 };
 
 const USAGE: &str = "usage: sim --seconds N | --schedules N | --exhaustive | --sabotage [--seed S]";
@@ -81,11 +80,6 @@ fn sabotage() -> Result<(), Error> {
             .env("CARGO_TARGET_DIR", folder)
             .env("RUSTFLAGS", flags),
     )
-}
-
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
 
 /// Runs schedules with the seeds from `seed` on, until the time or their number is over.
