@@ -3,7 +3,10 @@
 
 use mqtt_tests::sim::Event::*;
 use mqtt_tests::sim::swarm::replay;
-use mqtt_tests::sim::{Body, BrokerSetup, Event, Publish, Setup, StoreSetup, Subscribe};
+use mqtt_tests::sim::{
+    Body, BrokerSetup, ClientSetup, Event, Publish, SessionSetup, Setup, StoreSetup, Subscribe,
+    WillSetup,
+};
 
 fn holds(setup: &Setup, events: &[Event]) {
     let fault = replay(setup, events).err();
@@ -95,6 +98,71 @@ fn an_unanswered_question_about_a_message_that_is_gone_costs_no_other_message() 
     );
 }
 
+/// I11: the client's socket was full when the time for the answer was over, the connection ended,
+/// and the next message of the topic was dropped on another one.
+#[test]
+fn an_unanswered_question_of_a_connection_that_has_ended_costs_no_message_of_the_next() {
+    let broker = BrokerSetup { asks_read: true, slow_replies: true, ..BrokerSetup::default() };
+    holds(
+        &Setup { broker, ..Setup::default() },
+        &[
+            Connect(1),
+            Up(1, 0),
+            Down(1, 0),
+            Subscribe(1, subscribe(4, 0)),
+            Up(1, 0),
+            Connect(0),
+            Up(0, 0),
+            Down(0, 0),
+            Publish(0, publish(3, 0)),
+            Up(0, 0),
+            StallDown(1, true),
+            Wait(6_000),
+            Connect(1),
+            Up(1, 0),
+            Down(1, 0),
+            Publish(0, publish(3, 0)),
+        ],
+    );
+}
+
+/// I1, I3: a client came back with a smaller Receive Maximum. The message that waited for an answer
+/// had no quota any more, and the next one of QoS 0 that had to wait took its place: it was lost.
+#[test]
+fn two_messages_wait_for_an_answer_and_neither_is_lost() {
+    let mut setup = Setup::default();
+    setup.broker.asks_read = true;
+    setup.broker.slow_replies = true;
+    setup.clients[0].session = SessionSetup::Rejoin;
+    setup.clients[0].receive_maximum = 1;
+    holds(
+        &setup,
+        &[
+            Connect(1),
+            Up(1, 0),
+            Down(1, 0),
+            Subscribe(1, subscribe(6, 1)),
+            Subscribe(1, subscribe(4, 1)),
+            Subscribe(1, subscribe(7, 0)),
+            Up(1, 0),
+            Connect(0),
+            Up(0, 0),
+            Down(0, 0),
+            Publish(0, publish(2, 1)),
+            Up(0, 0),
+            Reply,
+            Publish(0, publish(3, 1)),
+            Up(0, 0),
+            // It begins again with the configuration of the other client.
+            Forget(1),
+            Connect(1),
+            Up(1, 0),
+            Publish(0, publish(5, 0)),
+            Up(0, 0),
+        ],
+    );
+}
+
 /// I4: the identifier of a QoS 2 message that could not be sent again was free at once, and the
 /// client, which had recorded it, took the next message under it for a duplicate.
 #[test]
@@ -157,6 +225,119 @@ fn a_client_that_could_not_know_that_its_session_was_lost_gets_over_it() {
             Up(1, 0),
             Down(1, 0),
             Publish(1, publish(3, 1)),
+        ],
+    );
+}
+
+/// I10: of two empty messages to a group, one member got the second and another the first.
+#[test]
+fn messages_to_a_group_that_look_alike_may_go_to_its_members_in_any_way() {
+    let mut setup = Setup { clients: vec![ClientSetup::default(); 3], ..Setup::default() };
+    setup.clients[1].receive_maximum = 1;
+    let empty = |qos| Publish { body: Body::Empty, ..publish(6, qos) };
+    holds(
+        &setup,
+        &[
+            Connect(0),
+            Up(0, 0),
+            Down(0, 0),
+            Subscribe(0, subscribe(9, 0)),
+            Up(0, 0),
+            Connect(1),
+            Up(1, 0),
+            Down(1, 0),
+            Subscribe(1, subscribe(9, 2)),
+            Up(1, 0),
+            Connect(2),
+            Up(2, 0),
+            Down(2, 0),
+            Publish(2, empty(2)),
+            Publish(2, empty(2)),
+            Publish(2, empty(0)),
+            Publish(2, empty(2)),
+            Up(2, 0),
+        ],
+    );
+}
+
+/// I9: a will became due while there was no broker, and its expiry began when it was published.
+#[test]
+fn a_will_that_a_restart_finds_overdue_begins_to_expire_when_it_is_published() {
+    let mut setup = Setup::default();
+    setup.broker.store = StoreSetup::Slow;
+    setup.clients[0].will =
+        Some(WillSetup { topic: 1, qos: 1, retain: false, delay: 3, expiry: 4 });
+    holds(
+        &setup,
+        &[
+            Connect(1),
+            Up(1, 0),
+            Commit,
+            Down(1, 0),
+            Subscribe(1, subscribe(1, 2)),
+            Up(1, 0),
+            Connect(0),
+            Commit,
+            Up(0, 0),
+            Commit,
+            Commit,
+            Cut(0),
+            Commit,
+            Wait(16_000),
+            Crash(false),
+        ],
+    );
+}
+
+/// I14: the broker gave up a connection whose CONNACK waited for its store, and stored that.
+#[test]
+fn a_connection_that_ends_before_its_connack_leaves_is_over_in_the_store_too() {
+    let mut setup = Setup::default();
+    setup.broker.store = StoreSetup::Slow;
+    setup.clients[0].expiry = 10;
+    holds(
+        &setup,
+        &[
+            Connect(0),
+            Up(0, 0),
+            StallDown(0, true),
+            Commit,
+            Wait(6_000_000),
+            Commit,
+            Crash(false),
+        ],
+    );
+}
+
+/// I14: a message came twice at QoS 1, and was for nobody any more the second time.
+#[test]
+fn an_acknowledgement_is_for_the_last_time_that_a_message_came() {
+    let mut setup = Setup::default();
+    setup.broker.store = StoreSetup::Slow;
+    setup.clients[0].expiry = 100;
+    setup.clients[1].expiry = 0;
+    setup.clients[1].keep_alive = 60;
+    holds(
+        &setup,
+        &[
+            Connect(0),
+            Up(0, 0),
+            Commit,
+            Down(0, 0),
+            Subscribe(0, subscribe(2, 2)),
+            Connect(1),
+            Up(1, 0),
+            CutClient(0),
+            Down(1, 0),
+            Late(0, 0),
+            Publish(1, publish(0, 1)),
+            Up(1, 0),
+            Wait(110_000),
+            Connect(1),
+            Up(1, 0),
+            Down(1, 0),
+            Up(1, 0),
+            Crash(false),
         ],
     );
 }

@@ -181,6 +181,9 @@ impl Broker {
         if let Some(session) = self.sessions.get_mut(session_slot) {
             session.connection = None;
             self.connected -= 1;
+            if let Some(permissions) = &mut session.permissions {
+                permissions.forget_lapsed();
+            }
         }
     }
 

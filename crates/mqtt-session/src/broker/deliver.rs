@@ -160,7 +160,7 @@ impl Broker {
                     Err(DropReason::NotAuthorized)
                 }
                 Access::Asked => {
-                    flow.undecided = Some(delivery);
+                    flow.await_decision(delivery, messages);
                     return false;
                 }
             };
@@ -235,6 +235,18 @@ impl Flow {
         self.undecided.take_if(|delivery| delivery.qos == QoS::AtMostOnce || may_send)
     }
 
+    /// Keeps a message until it is known whether the client may read it.
+    fn await_decision(&mut self, delivery: Delivery, messages: &Messages) {
+        if self.undecided.is_none() {
+            self.undecided = Some(delivery);
+            return;
+        }
+        // The one that waits already has no quota, so that this one is of QoS 0.
+        let size = delivery.message.and_then(|id| messages.get(id)).map_or(0, Message::size);
+        self.queued_bytes += size;
+        self.unacknowledged.push_front(delivery);
+    }
+
     /// Takes the message that was queued first among those that may be sent now. Without quota
     /// those of QoS 0 still are, and so is every answer [MQTT-3.3.4-10].
     fn next_queued(&mut self, messages: &Messages) -> Option<Delivery> {
@@ -276,7 +288,8 @@ impl Flow {
         messages: &mut Messages,
         ledger: &mut Ledger<'_>,
     ) -> Replayed {
-        if self.replays.is_empty() {
+        // One that had to wait for a decision could not be put back.
+        if self.replays.is_empty() || self.undecided.is_some() {
             return Replayed::Done;
         }
         self.step_replays(now, retained, messages, ledger)

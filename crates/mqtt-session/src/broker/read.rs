@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::request::{ReadRequest, Ticket};
+use super::session::Delivery;
 use super::slots::Key;
 use super::timers::TimerKey;
 use super::{Broker, BrokerEvent};
@@ -20,6 +21,14 @@ pub(super) struct Permissions {
     asked: Option<AskedRead>,
     /// The topic of the question that was not answered: its next message is dropped.
     lapsed: Option<u64>,
+}
+
+impl Permissions {
+    /// The connection has ended, and what was to be dropped may be gone with it: the next message
+    /// of its topic is another.
+    pub(super) fn forget_lapsed(&mut self) {
+        self.lapsed = None;
+    }
 }
 
 #[derive(Debug)]
@@ -130,14 +139,17 @@ impl Broker {
         let Some(asked) = permissions.asked.take_if(|asked| asked.ticket == ticket) else { return };
         // What was asked about may be gone with its connection: the next message of its topic is
         // another, and not to be dropped for it.
-        let flow = session.flow.as_deref_mut();
-        let waiting = flow.and_then(|flow| match flow.undecided {
-            Some(ref delivery) => delivery.message,
-            None => flow.peek_again()?.message,
-        });
-        let waiting = waiting.and_then(|id| self.messages.get(id));
-        let waits = waiting.is_some_and(|message| {
-            hash(self.entropy.hash_key(), message.topic().as_bytes()) == asked.topic
+        let (messages, entropy) = (&self.messages, &self.entropy);
+        let is_it = |delivery: &Delivery| {
+            let message = delivery.message.and_then(|id| messages.get(id));
+            message.is_some_and(|message| {
+                hash(entropy.hash_key(), message.topic().as_bytes()) == asked.topic
+            })
+        };
+        let waits = session.flow.as_deref_mut().is_some_and(|flow| {
+            flow.undecided.as_ref().is_some_and(is_it)
+                || flow.unacknowledged.front().is_some_and(is_it)
+                || flow.peek_again().is_some_and(is_it)
         });
         if waits && session.connection.is_some() {
             permissions.lapsed = Some(asked.topic);
