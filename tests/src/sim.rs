@@ -13,6 +13,7 @@ mod drive;
 mod event;
 mod exchanges;
 pub mod exhaustive;
+mod groups;
 pub mod invariants;
 mod link;
 mod model;

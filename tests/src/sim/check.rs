@@ -29,7 +29,7 @@ impl World {
         i8_wills(statistics.wills_published, self.model.wills)?;
         let retained = self.model.retained.iter().flatten().count();
         i9_retained(gauges.retained_messages, retained)?;
-        let held = retained + self.model.shared.len() + self.model.held();
+        let held = retained + self.model.groups.waiting() + self.model.held();
         // What a commit that fails would bring back is held until it is committed.
         if gauges.uncommitted_changes == 0 {
             i6_memory(&gauges, held, held * (LARGE + SMALL))?;
@@ -192,7 +192,7 @@ impl World {
                 i4_at_rest(&session.sender).map_err(place)?;
             }
         }
-        if self.is_exact { i10_one_member(&self.model.shared, self.now) } else { Ok(()) }
+        if self.is_exact { i10_one_member(self.model.groups.lost(self.now)) } else { Ok(()) }
     }
 
     fn end_everything(&mut self) -> Check {

@@ -42,12 +42,13 @@ impl World {
     pub(super) fn settle(&mut self) -> Check {
         for _ in 0..TURNS {
             let mut is_busy = self.timers()?;
-            is_busy |=
-                self.disk.turn(self.setup.broker.store, &mut self.broker, &self.model, self.now);
+            // The model that goes with a batch knows of every end that is in it.
             while let Some(event) = self.broker.poll_event() {
                 is_busy = true;
                 self.on_broker_event(event)?;
             }
+            is_busy |=
+                self.disk.turn(self.setup.broker.store, &mut self.broker, &self.model, self.now);
             is_busy |= self.transmit_ready()?;
             for client in 0..self.nodes.len() {
                 is_busy |= self.drive_client(client)?;

@@ -9,7 +9,8 @@ use std::fmt;
 use mqtt_session::{Gauges, Time};
 
 use super::exchanges::{Exchange, Sender};
-use super::model::{Copy, Model, Session, Shared};
+use super::groups::Shared;
+use super::model::{Copy, Model, Session, seconds_left};
 use super::note::{EMPTY, Kind, PublishNote};
 
 /// What must hold.
@@ -180,16 +181,15 @@ pub(super) fn i9_retained(held: usize, model: usize) -> Check {
 
 /// A message that is sent has not expired, and tells what is left of its time.
 pub(super) fn i9_expiry(note: &PublishNote, expires_at: Option<Time>, now: Time) -> Check {
-    let left = expires_at.map(|at| at.duration_since(now).as_nanos().div_ceil(1_000_000_000));
+    let left = expires_at.map(|at| seconds_left(at, now));
     let is_over = expires_at.is_some_and(|at| at <= now) && !note.dup;
-    require(!is_over && note.expiry.map(u128::from) == left, Invariant::I9, || {
+    require(!is_over && note.expiry == left, Invariant::I9, || {
         format!("{note:?} is sent with {left:?} seconds left")
     })
 }
 
 /// At rest each message to a group has come to a member, or its member is gone.
-pub(super) fn i10_one_member(shared: &[Shared], now: Time) -> Check {
-    let lost = shared.iter().find(|copy| !copy.may_be_missing(now));
+pub(super) fn i10_one_member(lost: Option<Shared>) -> Check {
     require(lost.is_none(), Invariant::I10, || format!("no member of the group got {lost:?}"))
 }
 

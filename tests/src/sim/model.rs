@@ -11,6 +11,7 @@ use std::time::Duration;
 use mqtt_session::Time;
 
 use super::exchanges::{Receiver, Sender};
+use super::groups::{Groups, Shared};
 use super::invariants::{self, Check};
 use super::names::{CLIENTS, FILTERS, FIRST_SHARED, TOPICS, matching};
 use super::note::{ConnectNote, FilterNote, Ids, PublishNote, SubscribeNote};
@@ -21,14 +22,14 @@ use super::setup::{BrokerSetup, LARGE, StoreSetup, WillSetup, will_number};
 pub(super) struct Model {
     pub(super) sessions: [Option<Box<Session>>; CLIENTS],
     pub(super) retained: [Option<Kept>; TOPICS.len()],
-    /// Messages to groups that no member has got.
-    pub(super) shared: Vec<Shared>,
-    /// Numbers of messages that went to groups.
-    went_shared: Vec<u32>,
+    /// Messages to groups.
+    pub(super) groups: Groups,
     /// Numbers of messages that were ever retained, where they may come late.
     were_retained: Vec<u32>,
     /// Wills published since the broker began.
     pub(super) wills: u64,
+    /// Wills that a restart may have found or not.
+    doubtful_wills: Vec<(usize, WillSetup)>,
     /// How many messages had to be stored: retained, or queued for a session that is.
     pub(super) stored: u32,
     /// Messages dropped because a queue was full.
@@ -52,6 +53,8 @@ pub(super) struct Session {
     ends_at: Option<Time>,
     pub(super) packet_size: u32,
     will: Option<Will>,
+    /// It had an expiry interval once.
+    was_stored: bool,
     subscribed: u16,
     subscriptions: [Subscription; FILTERS.len()],
     /// What was not sent, in the order in which it came.
@@ -70,11 +73,11 @@ pub(super) struct Session {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Subscription {
-    qos: u8,
+pub(super) struct Subscription {
+    pub(super) qos: u8,
     no_local: bool,
-    retain_as_published: bool,
-    id: Option<u32>,
+    pub(super) retain_as_published: bool,
+    pub(super) id: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -108,20 +111,6 @@ pub(super) struct Copy {
     replay: Option<u8>,
     /// It may have been dropped, or may still be.
     pub(super) optional: bool,
-}
-
-/// A message to a group.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shared {
-    number: u32,
-    topic: u8,
-    qos: u8,
-    retain: bool,
-    expires_at: Option<Time>,
-    is_large: bool,
-    members: [Option<Subscription>; CLIENTS],
-    /// The member that it was given to may be gone, or may have no right to it.
-    optional: bool,
 }
 
 /// A message on its way into the broker.
@@ -165,12 +154,6 @@ impl Copy {
         self.optional
             || self.expires_at.is_some_and(|at| at <= now)
             || (self.is_large && session.packet_size < LARGE as u32)
-    }
-}
-
-impl Shared {
-    pub(super) fn may_be_missing(&self, now: Time) -> bool {
-        self.optional || self.is_large || self.expires_at.is_some_and(|at| at <= now)
     }
 }
 
@@ -281,6 +264,7 @@ impl Model {
         session.link = Some(link);
         session.ends_at = None;
         session.expiry = note.expiry.min(SESSION_EXPIRY_CEILING);
+        session.was_stored |= session.expiry > 0;
         session.packet_size = note.packet_size;
         // A will that was waiting is cancelled [MQTT-3.1.3-9].
         session.will = will.filter(|_| note.has_will).map(|setup| Will { setup, due: None });
@@ -329,9 +313,9 @@ impl Model {
         }
         let expiry = session.expiry;
         session.ends_at = (expiry != u32::MAX).then(|| now + Duration::from_secs(expiry.into()));
-        for copy in &mut self.shared {
-            copy.optional |= copy.members[client].is_some_and(|with| with.qos.min(copy.qos) == 0);
-        }
+        let is_acknowledged =
+            |copy: &Shared| copy.members[client].is_none_or(|with| with.qos.min(copy.qos) > 0);
+        self.groups.give_up(|copy| !is_acknowledged(copy));
         // What has no delay is due at once.
         self.advance(now);
     }
@@ -340,15 +324,17 @@ impl Model {
     fn end(&mut self, client: usize, now: Time) {
         self.publish_will(client, now);
         if self.sessions[client].take().is_some() {
-            for copy in self.shared.iter_mut().filter(|copy| copy.members[client].is_some()) {
-                copy.optional = true;
-            }
+            self.groups.give_up(|copy| copy.members[client].is_some());
         }
     }
 
     fn publish_will(&mut self, client: usize, now: Time) {
         let Some(session) = &mut self.sessions[client] else { return };
         let Some(Will { setup, .. }) = session.will.take() else { return };
+        self.route_will(client, &setup, now);
+    }
+
+    fn route_will(&mut self, client: usize, setup: &WillSetup, now: Time) {
         self.wills += 1;
         self.route(Message {
             publisher: client,
@@ -379,7 +365,7 @@ impl Model {
     fn route(&mut self, message: Message) {
         let Message { publisher, number, topic, expires_at, is_large, .. } = message;
         let matching = matching()[usize::from(topic)];
-        let to_groups = self.shared.len();
+        let to_groups = self.groups.waiting();
         let mut is_stored = message.retain && !message.is_empty;
         if message.retain {
             self.retain(&message);
@@ -436,7 +422,7 @@ impl Model {
         for (client, place) in members.iter_mut().enumerate() {
             let Some(session) = &mut self.sessions[client] else { continue };
             if session.subscribed >> filter & 1 == 1 {
-                let waiting = session.owed.len() + self.shared.len() + 1;
+                let waiting = session.owed.len() + self.groups.waiting() + 1;
                 session.peak = session.peak.max(session.sender.open.len() + waiting);
                 let with = session.subscriptions[filter];
                 *place = Some(with);
@@ -448,8 +434,7 @@ impl Model {
             return;
         }
         let Message { number, topic, qos, retain, expires_at, is_large, .. } = *message;
-        self.went_shared.push(number);
-        self.shared.push(Shared {
+        self.groups.push(Shared {
             number,
             topic,
             qos,
@@ -458,6 +443,7 @@ impl Model {
             is_large,
             members,
             optional,
+            given: None,
         });
     }
 
@@ -545,39 +531,39 @@ impl Model {
             let open = session.sender.open.iter_mut();
             open.filter(|other| other.topic == topic).for_each(|other| other.optional = true);
         }
-        for copy in self.shared.iter_mut().filter(|copy| copy.topic == topic) {
-            copy.optional |= copy.members[client].is_some();
-        }
+        self.groups.give_up(|copy| copy.topic == topic && copy.members[client].is_some());
     }
 
     /// The broker sends a message to a client for the first time: is the client owed it?
     pub(super) fn sent(&mut self, client: usize, note: &PublishNote, now: Time) -> Check {
         invariants::i13_rights(self.denied[client], note)?;
-        let is_caught_up = self.is_caught_up(client, note);
+        let is_caught_up = self.is_caught_up(client, note, now);
         let Some(session) = &mut self.sessions[client] else {
             return Err(invariants::unexpected(self, client, note));
         };
         // Alike are a client's wills, messages without a payload, and what is retained and was
         // asked for twice: what must come is taken to have come.
-        let left = |at: Time| at.duration_since(now).as_nanos().div_ceil(1_000_000_000) as u32;
+        let left = |at: Time| seconds_left(at, now);
         let alike = || (0..session.owed.len()).filter(|at| session.owed[*at].is_for(note));
         let as_long = |at: &usize| session.owed[*at].expires_at.map(left) == note.expiry;
         let must_come = |at: &usize| !session.owed[*at].may_be_missing(session, now);
         let in_order = |at: &usize| session.ahead_of(*at, now).next().is_none();
         let found = alike().filter(as_long).filter(must_come).find(in_order);
         let found = found.or_else(|| alike().filter(as_long).find(in_order));
-        let found = found.or_else(|| alike().find(in_order));
         if found.is_none() && is_caught_up {
             // It is sent for a new subscription, and once more in its order.
             return Ok(());
         }
-        if let Some(at) = found.or_else(|| alike().next()) {
+        let found = found.or_else(|| alike().find(in_order));
+        let first = alike().next();
+        if let Some(at) = found.or(first) {
             let copy = session.owed[at];
             invariants::i9_expiry(note, copy.expires_at, now)?;
             invariants::i3_order(session.ahead_of(at, now), note)?;
             session.owed.remove(at);
-            // What has expired will not come any more.
-            let mut passed = at;
+            // What has expired will not come any more, unless it was one alike that has come, and
+            // is in front of it.
+            let mut passed = first.unwrap_or(at);
             session.owed.retain(|other| {
                 let is_passed = passed > 0 && other.goes_before(&copy);
                 passed = passed.saturating_sub(1);
@@ -585,14 +571,8 @@ impl Model {
             });
             return Ok(());
         }
-        let is_it = |copy: &Shared| copy.is_for(client, note);
-        let as_long = |copy: &Shared| copy.expires_at.map(left) == note.expiry;
-        let must_come = |copy: &Shared| is_it(copy) && as_long(copy) && !copy.may_be_missing(now);
-        let found = self.shared.iter().position(must_come);
-        let alike = || self.shared.iter().position(|copy| is_it(copy) && as_long(copy));
-        if let Some(at) = found.or_else(alike).or_else(|| self.shared.iter().position(is_it)) {
-            let copy = self.shared.remove(at);
-            return invariants::i9_expiry(note, copy.expires_at, now);
+        if let Some(check) = self.groups.sent(client, note, now) {
+            return check;
         }
         if is_caught_up {
             return Ok(());
@@ -602,13 +582,16 @@ impl Model {
 
     /// A retained message that is newer than the subscription for which it is sent: the client was
     /// away, so that at QoS 0 it would not have got it, or nobody knows any more what it got.
-    fn is_caught_up(&self, client: usize, note: &PublishNote) -> bool {
+    fn is_caught_up(&self, client: usize, note: &PublishNote, now: Time) -> bool {
         let Some(session) = &self.sessions[client] else { return false };
         let filters = session.caught_up & matching()[usize::from(note.topic)];
         let kept = self.retained[usize::from(note.topic)];
         // It may have been replaced while it waited for an answer, or while it was queued too.
-        let is_kept = kept.is_some_and(|kept| kept.number == note.number)
-            || self.were_retained.contains(&note.number);
+        let is_kept = kept.is_some_and(|kept| {
+            let left = kept.expires_at.map(|at| seconds_left(at, now));
+            kept.number == note.number && left == note.expiry
+        });
+        let is_kept = is_kept || self.were_retained.contains(&note.number);
         filters != 0 && (note.qos == 0 || session.restored) && note.retain && is_kept
     }
 
@@ -616,11 +599,21 @@ impl Model {
     pub(super) fn restart(&mut self, now: Time) {
         self.wills = 0;
         self.overflows = 0;
+        // What became due while there was no broker is done now: an expiry that begins with it
+        // begins now too.
+        for session in self.sessions.iter_mut().flatten() {
+            session.ends_at = session.ends_at.map(|at| at.max(now));
+            let due = session.will.as_mut().and_then(|will| will.due.as_mut());
+            due.into_iter().for_each(|due| *due = now.max(*due));
+        }
         for client in 0..CLIENTS {
             let Some(session) = &mut self.sessions[client] else { continue };
             if session.expiry == 0 {
-                // It ended with the process, and nothing of it was stored.
-                session.will = None;
+                // It ended with the process. Nothing of it was stored, unless it was an older
+                // session that its client took over so that it ends with the connection: then
+                // until its CONNACK left, and nobody knows whether it did.
+                let will = session.will.take().filter(|_| session.was_stored);
+                self.doubtful_wills.extend(will.map(|will| (client, will.setup)));
                 self.end(client, now);
                 continue;
             }
@@ -633,23 +626,27 @@ impl Model {
         self.advance(now);
     }
 
+    /// A restart has published so many wills. Returns whether that says which of those that were
+    /// in doubt.
+    pub(super) fn resolve_wills(&mut self, published: u64, now: Time) -> bool {
+        let doubtful = core::mem::take(&mut self.doubtful_wills);
+        let found = published.saturating_sub(self.wills);
+        if found == doubtful.len() as u64 {
+            doubtful.iter().for_each(|(client, setup)| self.route_will(*client, setup, now));
+            return true;
+        }
+        found == 0
+    }
+
     /// Whether a message went to a group.
     pub(super) fn was_shared(&self, number: u32) -> bool {
-        self.went_shared.contains(&number)
+        self.groups.had(number)
     }
 }
 
-impl Shared {
-    fn is_for(&self, client: usize, note: &PublishNote) -> bool {
-        let Some(with) = self.members[client] else { return false };
-        let mut ids = Ids::default();
-        with.id.into_iter().for_each(|id| ids.add(id));
-        self.number == note.number
-            && self.topic == note.topic
-            && with.qos.min(self.qos) == note.qos
-            && (self.retain && with.retain_as_published) == note.retain
-            && ids == note.ids
-    }
+/// The Message Expiry Interval that is sent: what is begun counts as a second.
+pub(super) fn seconds_left(expires_at: Time, now: Time) -> u32 {
+    expires_at.duration_since(now).as_nanos().div_ceil(1_000_000_000) as u32
 }
 
 /// The filters that are not shared.

@@ -75,6 +75,11 @@ impl Node {
         self.incarnation += 1;
         let of = (number + self.incarnation % 2) % setup.clients.len();
         self.setup = setup.clients[of];
+        // Wills that a restart makes due at the same moment come in any order: each that is
+        // retained keeps a topic of its own.
+        if let Some(will) = self.setup.will.as_mut().filter(|will| will.retain) {
+            will.topic = number as u8;
+        }
         self.client = client(setup, &self.setup, number, self.incarnation);
         self.sender.clear();
         self.receiver.clear();

@@ -58,12 +58,11 @@ impl World {
                 }
                 if let Some(message) = self.messages.get_mut(publish.number as usize) {
                     message.is_taken = true;
-                    if is_new && message.stored_behind.is_none() {
-                        // An acknowledgement of an earlier time at QoS 1 had nothing to wait for.
+                    if is_new {
+                        // At QoS 1 it may come more than once, and be for other sessions each
+                        // time: an acknowledgement is for the last time.
                         message.is_acknowledged = false;
-                    }
-                    if self.model.stored > before {
-                        message.stored_behind.get_or_insert(before);
+                        message.stored_behind = (self.model.stored > before).then_some(before);
                     }
                 }
             }
@@ -202,7 +201,7 @@ impl World {
         } else {
             session.sender.published(note, most, Order::Topic)?;
         }
-        session.note_peak(self.model.shared.len());
+        session.note_peak(self.model.groups.waiting());
         if is_exact {
             i4_identifiers(&[], &[], note.pid, session.peak)?;
             self.model.sent(client, note, now)?;

@@ -442,6 +442,8 @@ impl World {
         }
         if self.is_exact {
             self.broker.handle_timeout(self.now);
+            let published = self.broker.statistics().wills_published;
+            self.is_exact &= self.model.resolve_wills(published, self.now);
             let gauges = self.broker.gauges();
             let (sessions, subscriptions) = self.model.counts();
             let retained = self.model.retained.iter().flatten().count();
