@@ -297,15 +297,7 @@ fn a_connection_that_ends_before_its_connack_leaves_is_over_in_the_store_too() {
     setup.clients[0].expiry = 10;
     holds(
         &setup,
-        &[
-            Connect(0),
-            Up(0, 0),
-            StallDown(0, true),
-            Commit,
-            Wait(6_000_000),
-            Commit,
-            Crash(false),
-        ],
+        &[Connect(0), Up(0, 0), StallDown(0, true), Commit, Wait(6_000_000), Commit, Crash(false)],
     );
 }
 

@@ -13,8 +13,9 @@ use super::note::{EMPTY, is_will};
 use super::setup::StoreSetup;
 use super::world::{Read, World};
 
-/// Turns after which a world that is not at rest never will be.
-const TURNS: usize = 10_000;
+/// Turns after which a world that is not at rest never will be: more than there are bytes to be
+/// sent one by one.
+const TURNS: usize = 1_000_000;
 
 /// How long the broker waits for an answer about a right.
 const DECISION: Duration = Duration::from_secs(5);
@@ -23,7 +24,7 @@ impl World {
     /// Lets time pass: each machine is told of it at its deadlines on the way.
     pub(super) fn wait(&mut self, duration: Duration) -> Check {
         let end = self.now + duration;
-        for _ in 0..TURNS * 10 {
+        for _ in 0..TURNS {
             let broker = self.broker.poll_timeout().map(|deadline| deadline.at);
             let clients = self.nodes.iter().filter_map(|node| node.client.poll_timeout());
             let clients = clients.map(|deadline| deadline.at).min();

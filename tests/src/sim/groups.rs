@@ -101,9 +101,8 @@ impl Groups {
     /// A member gets a copy. `None` if it is none of a message to its group.
     pub(super) fn sent(&mut self, to: usize, note: &PublishNote, now: Time) -> Option<Check> {
         let given = Given { to, note: *note, at: now };
-        let mut alike: Vec<usize> = (0..self.messages.len())
-            .filter(|&at| self.messages[at].is_alike(note))
-            .collect();
+        let mut alike: Vec<usize> =
+            (0..self.messages.len()).filter(|&at| self.messages[at].is_alike(note)).collect();
         // What must come is taken to have come.
         alike.sort_by_key(|&at| self.messages[at].may_be_missing(now));
         if self.give(given, &alike, &mut Vec::new()) {

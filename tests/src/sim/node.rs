@@ -42,6 +42,9 @@ pub(super) struct Node {
     pub(super) is_in_doubt: bool,
     /// It began again without what it knew.
     pub(super) has_forgotten: bool,
+    /// A commit failed, and the broker may have begun a new session for it in which no CONNACK
+    /// left.
+    pub(super) may_be_new: bool,
 }
 
 impl Node {
@@ -66,6 +69,7 @@ impl Node {
             has_torn: false,
             is_in_doubt: false,
             has_forgotten: false,
+            may_be_new: false,
         }
     }
 

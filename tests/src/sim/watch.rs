@@ -116,9 +116,14 @@ impl World {
                 link.stage = Stage::Open;
                 if is_exact {
                     i7_sessions(*present, expected)?;
-                } else if !present && let Some(session) = &mut self.model.sessions[client] {
-                    session.sender.clear();
-                    session.receiver.clear();
+                } else if let Some(session) = &mut self.model.sessions[client] {
+                    if !present {
+                        session.sender.clear();
+                        session.receiver.clear();
+                    } else if self.nodes[client].may_be_new {
+                        session.sender.open.iter_mut().for_each(|other| other.optional = true);
+                    }
+                    self.nodes[client].may_be_new = false;
                 }
                 return Ok(());
             }

@@ -16,7 +16,7 @@ use mqtt_session::{
 use super::disk::Disk;
 use super::event::{Body, Event, Publish, Subscribe};
 use super::invariants::{Check, Fault, Invariant, i12_wire, i14_durable};
-use super::link::Link;
+use super::link::{Link, Stage};
 use super::model::Model;
 use super::names::{FILTERS, FIRST_SHARED, TOPICS};
 use super::node::Node;
@@ -291,6 +291,7 @@ impl World {
         link.has_broker = false;
         link.up.lose();
         let node = &mut self.nodes[link.client];
+        node.may_be_new |= !self.is_exact && matches!(link.stage, Stage::Accepted { .. });
         if node.late == Some(at) {
             node.late = None;
         }
