@@ -82,6 +82,11 @@ impl Sender {
         self.open.retain(|other| !(other.again && other.optional));
     }
 
+    /// The same for one identifier.
+    pub(super) fn forget_given_up_of(&mut self, pid: u16) {
+        self.open.retain(|other| !(other.pid == pid && other.again && other.optional));
+    }
+
     fn is_owed(exchange: &Exchange) -> bool {
         exchange.again && !exchange.optional
     }

@@ -202,6 +202,8 @@ impl World {
             i12_wire(self.setup.broker.store != StoreSetup::None, || {
                 format!("{note:?} was never sent before")
             })?;
+            // The identifier was free again: the message that had it before is given up.
+            session.sender.forget_given_up_of(note.pid);
             session.sender.adopt(note, most)?;
         } else {
             session.sender.published(note, most, Order::Topic)?;
