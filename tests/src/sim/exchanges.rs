@@ -238,6 +238,11 @@ impl Receiver {
         self.awaiting.contains(&pid)
     }
 
+    /// How many PUBRELs are awaited.
+    pub(super) fn awaited(&self) -> usize {
+        self.awaiting.len()
+    }
+
     /// A PUBLISH came. Returns whether it is a message that has not come before.
     pub(super) fn published(&mut self, note: &PublishNote) -> bool {
         if note.qos < 2 {

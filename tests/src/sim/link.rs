@@ -107,6 +107,8 @@ pub(super) struct Link {
     pub(super) has_client: bool,
     pub(super) has_broker: bool,
     pub(super) stage: Stage,
+    /// Its client has sent more than the broker has to take, and nothing of it is good any more.
+    pub(super) is_at_fault: bool,
     /// The broker has made a new session for it.
     pub(super) is_new_session: bool,
     /// What CONNECT brought.
@@ -150,6 +152,7 @@ impl Link {
             has_client: true,
             has_broker: true,
             stage: Stage::Opened,
+            is_at_fault: false,
             is_new_session: false,
             will,
             keep_alive: 0,

@@ -6,7 +6,7 @@ use mqtt_session::{Client, Delivery, PublishId, SubscriptionKey};
 
 use super::exchanges::{Receiver, Sender};
 use super::note::PublishNote;
-use super::setup::{ClientSetup, Setup};
+use super::setup::{ClientSetup, SessionSetup, Setup};
 
 #[derive(Debug)]
 pub(super) struct Node {
@@ -42,6 +42,8 @@ pub(super) struct Node {
     pub(super) is_in_doubt: bool,
     /// It began again without what it knew.
     pub(super) has_forgotten: bool,
+    /// Its session holds so much that it has forgotten that it can't go on with it.
+    pub(super) is_hopeless: bool,
     /// A commit failed, and the broker may have begun a new session for it in which no CONNACK
     /// left.
     pub(super) may_be_new: bool,
@@ -69,6 +71,7 @@ impl Node {
             has_torn: false,
             is_in_doubt: false,
             has_forgotten: false,
+            is_hopeless: false,
             may_be_new: false,
         }
     }
@@ -96,6 +99,14 @@ impl Node {
         self.has_torn = false;
         self.is_in_doubt = false;
         self.has_forgotten = true;
+        self.is_hopeless = false;
+    }
+
+    /// The process begins again with a new session: somebody has looked after it.
+    pub(super) fn begin_anew(&mut self, setup: &Setup, number: usize) {
+        self.forget(setup, number);
+        self.setup.session = SessionSetup::Clean;
+        self.client = client(setup, &self.setup, number, self.incarnation);
     }
 
     pub(super) fn note_peak(&mut self) {

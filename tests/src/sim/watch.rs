@@ -48,6 +48,17 @@ impl World {
             return Ok(());
         };
         match note {
+            // A client that forgets what it has under way, over and over, leaves identifiers behind
+            // in a session that goes on: twice the Receive Maximum is enough.
+            Note::Publish(publish)
+                if self.nodes[client].has_forgotten
+                    && publish.qos == 2
+                    && !session.receiver.awaits(publish.pid)
+                    && session.receiver.awaited()
+                        >= 2 * usize::from(self.setup.broker.receive_maximum) =>
+            {
+                link.is_at_fault = true;
+            }
             Note::Publish(publish) => {
                 link.due_broker.push_for(publish);
                 let is_refused = publish.qos == 1 && session.receiver.awaits(publish.pid);
@@ -175,6 +186,7 @@ impl World {
             }
             Note::Disconnect { reason, .. } => {
                 link.stage = Stage::Over;
+                self.nodes[client].is_hopeless |= link.is_at_fault;
                 self.check_blame(at, *reason)
             }
             Note::ConnAck { .. }
@@ -360,6 +372,7 @@ impl World {
             DisconnectReason::KeepAliveTimeout => {
                 link.keep_alive > 0 && silence >= u128::from(link.keep_alive) * 1500
             }
+            DisconnectReason::ReceiveMaximumExceeded => link.is_at_fault || !self.is_exact,
             _ => !self.is_exact,
         };
         i12_wire(is_fine, || format!("a good client is disconnected: {reason}"))

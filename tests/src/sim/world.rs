@@ -249,6 +249,9 @@ impl World {
         if let Some(link) = self.nodes[client].link {
             self.cut_client(link)?;
         }
+        if self.nodes[client].is_hopeless {
+            self.nodes[client].begin_anew(&self.setup, client);
+        }
         let id = self.broker.open(self.now, PeerInfo::default());
         let Ok(id) = id else {
             return Err(Fault::new(Invariant::I11, || format!("no connection: {id:?}")));
