@@ -1,51 +1,63 @@
-//! The samples of the page about the clients: addresses, TLS, and streams of the application.
-
-#![allow(dead_code, reason = "they are compiled, and need servers to run")]
+//! The samples of the pages about addresses and TLS. `docs/tests/transports.rs` runs each of them
+//! against a broker.
 
 use std::error::Error;
+use std::path::Path;
 
 use mqtt_client_async::{Client, Tls, rustls};
 
-type Anything = Box<dyn Error + Send + Sync>;
+/// Whatever goes wrong.
+pub type Anything = Box<dyn Error + Send + Sync>;
 
-async fn addresses() -> Result<(), Anything> {
+/// A socket of this machine, and a WebSocket.
+pub async fn addresses(socket: &Path, gateway: &str) -> Result<[Client; 2], Anything> {
     // ANCHOR: addresses
-    let here = Client::builder("unix:///run/mqtt.sock").connect().await?;
-    let there = Client::builder("wss://broker.example/mqtt").connect().await?;
+    let here = Client::builder(&format!("unix://{}", socket.display())).connect().await?;
+    let there = Client::builder(&format!("ws://{gateway}/mqtt")).connect().await?;
     // ANCHOR_END: addresses
-    drop((here, there));
-    Ok(())
+    Ok([here, there])
 }
 
-async fn tls() -> Result<(), Anything> {
+/// A private root, and a certificate of this client.
+pub async fn tls(url: &str, folder: &Path) -> Result<Client, Anything> {
     // ANCHOR: tls
     let tls = Tls::new()
-        .roots_file("ca.pem") // instead of those of the system
-        .client_certificate_files("client.pem", "client.key")
+        .roots_file(folder.join("ca.pem")) // instead of those of the system
+        .client_certificate_files(folder.join("client.pem"), folder.join("client.key"))
         .alpn(["mqtt"]);
-    let client = Client::builder("mqtts://broker.example").tls(tls).connect().await?;
+    let client = Client::builder(url).tls(tls).connect().await?; // "mqtts://broker.example"
     // ANCHOR_END: tls
-    drop(client);
-    Ok(())
+    Ok(client)
 }
 
-async fn ready(roots: rustls::RootCertStore) -> Result<(), Anything> {
+/// The same for threads.
+pub fn tls_blocking(url: &str, folder: &Path) -> Result<mqtt_client_blocking::Client, Anything> {
+    use mqtt_client_blocking::{Client, Tls};
+    // ANCHOR: tls_blocking
+    let tls = Tls::new()
+        .roots_file(folder.join("ca.pem"))
+        .client_certificate_files(folder.join("client.pem"), folder.join("client.key"))
+        .alpn(["mqtt"]);
+    let client = Client::builder(url).tls(tls).connect()?;
+    // ANCHOR_END: tls_blocking
+    Ok(client)
+}
+
+/// A configuration of rustls.
+pub async fn ready(url: &str, roots: rustls::RootCertStore) -> Result<Client, Anything> {
     // ANCHOR: rustls
     let config =
         rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let client = Client::builder("mqtts://broker.example").tls_config(config).connect().await?;
+    let client = Client::builder(url).tls_config(config).connect().await?;
     // ANCHOR_END: rustls
-    drop(client);
-    Ok(())
+    Ok(client)
 }
 
-async fn own() -> Result<(), Anything> {
+/// A stream that the application opens.
+pub async fn own(gateway: String) -> Result<Client, Anything> {
     // ANCHOR: own
-    let open = |_attempt| tokio::net::TcpStream::connect("gateway.example:7000");
+    let open = move |_attempt| tokio::net::TcpStream::connect(gateway.clone());
     let client = Client::builder("").connect_by(open).await?;
     // ANCHOR_END: own
-    drop(client);
-    Ok(())
+    Ok(client)
 }
-
-fn main() {}
