@@ -288,6 +288,21 @@ impl ClientBuilder {
 
     /// Connects, and hands the driver over: the application polls or spawns it.
     ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use mqtt_client_async::{Client, PublishError};
+    ///
+    /// let (client, driver) = Client::builder("mqtt://localhost").connect_with_driver().await?;
+    /// let application = async {
+    ///     client.publish("sensor/7", "21.5").send().await?;
+    ///     Ok::<_, PublishError>(client.close().await)
+    /// };
+    /// let (_, closed) = tokio::join!(driver, application);
+    /// println!("{}", closed?.cause);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     ///
     /// Dropped before it resolves, the attempt is given up.
@@ -331,6 +346,17 @@ impl ClientBuilder {
     /// Connects over transports that the application opens, one for each attempt, and runs the
     /// driver as a task of the current tokio runtime. Of the address only what says where the
     /// server is goes unused.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use mqtt_client_async::Client;
+    /// use tokio::net::TcpStream;
+    ///
+    /// let open = |_attempt| TcpStream::connect("gateway.example:7000");
+    /// let client = Client::builder("").client_id("meter-17").connect_by(open).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     ///

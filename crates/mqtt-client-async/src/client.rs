@@ -70,12 +70,32 @@ impl Client {
     /// The response topic is made and subscribed to once for all requests of this client, below
     /// the server's Response Information where the client
     /// [asked for it](ClientBuilder::request_response_information).
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mqtt_client_async::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let sum = client.request("service/add", "1 2").timeout(std::time::Duration::from_secs(2)).await?;
+    /// println!("{}", sum.payload_str()?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn request<'a>(&'a self, topic: &'a str, payload: impl Into<Payload>) -> Request<'a> {
         Request::new(self.publish(topic, payload))
     }
 
     /// The response to a request, to be published like any message, at the QoS of the request
     /// unless told otherwise. `None` if the message has no Response Topic and so is no request.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mqtt_client_async::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut questions = client.subscribe("service/echo").await?;
+    /// while let Some(question) = questions.next().await {
+    ///     if let Some(reply) = client.reply(&question, question.payload_bytes()) {
+    ///         reply.send().await?;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reply<'a>(
         &'a self,
         request: &'a Message,
@@ -100,11 +120,38 @@ impl Client {
     /// The messages that match no subscription: those of a session that an earlier run of the
     /// program left, or that were on their way when their subscription ended. While nobody holds
     /// such a stream they are acknowledged and dropped.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mqtt_client_async::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut rest = client.unmatched();
+    /// while let Some(stray) = rest.try_next() {
+    ///     println!("nobody wanted {}", stray.topic());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unmatched(&self) -> Unmatched {
         Unmatched::new(&self.shared)
     }
 
     /// The states of the connection, from the present one on.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mqtt_client_async::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use mqtt_client_async::State;
+    ///
+    /// let mut states = client.state();
+    /// while let Some(state) = states.next().await {
+    ///     match state {
+    ///         State::Connected { resumed } => println!("connected, session there: {resumed}"),
+    ///         State::Waiting { cause, .. } => println!("away: {cause}"),
+    ///         State::Closed { cause } => println!("over: {cause}"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn state(&self) -> States {
         States::new(&self.shared)
     }
@@ -159,6 +206,16 @@ impl Client {
     }
 
     /// Closes the connection with a goodbye, for all handles: await it.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mqtt_client_async::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let closed = client.close().drain(std::time::Duration::from_secs(5)).await;
+    /// if closed.unacknowledged > 0 {
+    ///     println!("{} messages may be lost: {}", closed.unacknowledged, closed.cause);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn close(&self) -> Close {
         Close::new(&self.shared)
     }

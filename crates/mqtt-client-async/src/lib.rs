@@ -21,6 +21,26 @@
 //! # }
 //! ```
 //!
+//! # A tour
+//!
+//! | to | there is |
+//! |---|---|
+//! | connect, with whatever options | [`Client::builder`], whose methods are the options; it ends with [`connect`](ClientBuilder::connect) |
+//! | publish and know how it ended | [`Client::publish`], then [`send`](Publish::send) |
+//! | publish without waiting | [`enqueue`](Publish::enqueue), whose [`Pending`] knows how it ended |
+//! | receive | [`Client::subscribe`], whose [`Subscription`] is a stream; dropping it unsubscribes |
+//! | acknowledge when the work is done | [`manual_ack`](Subscribe::manual_ack), then [`Message::ack`] or [`Message::refuse`] |
+//! | ask and be answered | [`Client::request`], and [`Client::reply`] on the other side |
+//! | get what no subscription takes | [`Client::unmatched`] |
+//! | see how the connection is | [`Client::state`], [`Client::ready`], [`Client::negotiated`] |
+//! | see what was dropped | [`Client::statistics`], [`Subscription::dropped`], [`Client::is_held_back`] |
+//! | live through outages | nothing; [`session`](ClientBuilder::session), [`offline`](ClientBuilder::offline), [`backoff`](ClientBuilder::backoff) and [`republish`](ClientBuilder::republish) say how |
+//! | end | [`Client::close`], with [`drain`](Close::drain) if everything should have arrived |
+//!
+//! Each call has errors of its own: [`ConnectError`], [`PublishError`], [`EnqueueError`],
+//! [`SubscribeError`], [`RequestError`]. What tells why there is no connection any more is
+//! [`ConnectionError`] in all of them.
+//!
 //! # What runs where
 //!
 //! The protocol is `mqtt_session::Client`, a state machine without I/O. The [`Driver`] moves bytes

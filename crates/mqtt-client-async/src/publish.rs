@@ -132,6 +132,18 @@ impl<'a> Publish<'a> {
     /// PUBCOMP (or a refusing PUBREC) at QoS 2. At QoS 0 there is no such word: it resolves when
     /// the message is on its way. If as many messages wait as the options allow, it waits first.
     ///
+    /// ```no_run
+    /// # async fn example(client: &mqtt_client_async::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use mqtt_client_async::{PubAckReason, QoS};
+    ///
+    /// let word = client.publish("meter/17/kwh", "1234.5").qos(QoS::AtLeastOnce).send().await?;
+    /// if word.reason() == PubAckReason::NoMatchingSubscribers {
+    ///     println!("nobody listens");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     ///
     /// Dropped before it was polled, or while it waits for room, nothing is published. Dropped
@@ -149,6 +161,25 @@ impl<'a> Publish<'a> {
     /// Publishes the message at once, or not at all: [`EnqueueError::Full`] gives it back if as
     /// many messages wait as the options allow. The [`Pending`] that is returned resolves as
     /// [`send`](Self::send) does; it may be dropped.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mqtt_client_async::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use mqtt_client_async::{EnqueueError, QoS};
+    ///
+    /// let mut pending = Vec::new();
+    /// for reading in ["20.9", "21.0", "21.2"] {
+    ///     match client.publish("sensor/7", reading).qos(QoS::AtLeastOnce).enqueue() {
+    ///         Ok(word) => pending.push(word),
+    ///         Err(EnqueueError::Full(message)) => drop(message.send().await?),
+    ///         Err(EnqueueError::Failed(error)) => return Err(error.into()),
+    ///     }
+    /// }
+    /// for word in pending {
+    ///     word.await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

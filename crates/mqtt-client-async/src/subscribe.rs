@@ -144,7 +144,26 @@ impl<'a> Subscribe<'a> {
     }
 
     /// Leaves it to the application to acknowledge QoS 1 and QoS 2 messages, with
-    /// [`Message::ack`](crate::Message::ack). By default a message is acknowledged when it is read from the stream.
+    /// [`Message::ack`](crate::Message::ack). By default a message is acknowledged when it is read
+    /// from the stream.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &mqtt_client_async::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use mqtt_client_async::{PubAckReason, QoS};
+    ///
+    /// let mut jobs = client.subscribe("jobs/#").qos(QoS::AtLeastOnce).manual_ack().await?;
+    /// while let Some(job) = jobs.next().await {
+    ///     match job.payload_str() {
+    ///         Ok(what) => {
+    ///             println!("done: {what}");
+    ///             job.ack();
+    ///         }
+    ///         Err(_) => job.refuse(PubAckReason::PayloadFormatInvalid),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn manual_ack(mut self) -> Self {
         self.buffer = self.buffer.manual_acknowledgement(true);
         self

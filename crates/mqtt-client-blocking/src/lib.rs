@@ -19,6 +19,25 @@
 //! # }
 //! ```
 //!
+//! # A tour
+//!
+//! | to | there is |
+//! |---|---|
+//! | connect, with whatever options | [`Client::builder`], whose methods are the options; it ends with [`connect`](ClientBuilder::connect) |
+//! | publish and know how it ended | [`Client::publish`], then [`send`](Publish::send) |
+//! | publish without waiting | [`enqueue`](Publish::enqueue), whose [`Pending`] can be waited for |
+//! | receive | [`Client::subscribe`], whose [`Subscription`] has [`recv`](Subscription::recv), [`try_recv`](Subscription::try_recv), [`recv_timeout`](Subscription::recv_timeout) and [`iter`](Subscription::iter); dropping it unsubscribes |
+//! | acknowledge when the work is done | [`manual_ack`](Subscribe::manual_ack), then [`Message::ack`] or [`Message::refuse`] |
+//! | ask and be answered | [`Client::request`], and [`Client::reply`] on the other side |
+//! | get what no subscription takes | [`Client::unmatched`] |
+//! | see how the connection is | [`Client::state`], [`Client::ready`], [`Client::negotiated`] |
+//! | see what was dropped | [`Client::statistics`], [`Subscription::dropped`], [`Client::is_held_back`] |
+//! | live through outages | nothing; [`session`](ClientBuilder::session), [`offline`](ClientBuilder::offline), [`backoff`](ClientBuilder::backoff) and [`republish`](ClientBuilder::republish) say how |
+//! | end | [`Client::close`], with [`drain`](Close::drain) if everything should have arrived |
+//!
+//! A call that waits fails with [`CallError`], which holds what the same call of the async client
+//! fails with.
+//!
 //! Addresses, transports and features are [those of that crate](mqtt_client_async#transports).
 //!
 //! # Threads
