@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     broker.handle_input(reader, now, b"\x82\x09\x00\x01\x00\x00\x03t/#\x00");
 
     // Whoever publishes needs no connection of its own here: a client may hear itself.
-    broker.handle_input(reader, now, b"\x30\x08\x00\x03t/xhi!");
+    broker.handle_input(reader, now, b"\x30\x09\x00\x03t/x\x00hi!");
     let mut sent = Vec::new();
     drain(&mut broker, now, |_, bytes| sent.extend_from_slice(bytes));
     assert_eq!(sent[0], 0x20, "CONNACK");
