@@ -19,7 +19,7 @@ use mqtt_broker_lite::{Config, Listener, Server};
 use mqtt_client_async::rustls::RootCertStore;
 use mqtt_client_async::rustls::pki_types::CertificateDer;
 use mqtt_client_async::rustls::pki_types::pem::PemObject;
-use mqtt_client_async::{Client, QoS};
+use mqtt_client_async::{Client, ConnectError, ConnectionError, DialFault, QoS, Tls};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
@@ -91,6 +91,34 @@ fn a_certificate_is_shown_and_one_is_checked_by_threads() {
     let (_server, url) = secure_server(folder.path(), true);
     let client = transports::tls_blocking(&url, folder.path()).unwrap();
     client.publish("a", "b").qos(QoS::AtLeastOnce).send().unwrap();
+}
+
+/// TLS 1.3 has a server say so after the handshake only.
+#[tokio::test]
+async fn a_certificate_that_is_missing_is_told_late() {
+    let folder = certificates();
+    let (_server, url) = secure_server(folder.path(), true);
+    let tls = Tls::new().roots_file(folder.path().join("ca.pem"));
+    let error = Client::builder(&url).tls(tls).connect().await.unwrap_err();
+    assert!(matches!(&error, ConnectError::Connection(ConnectionError::Io(_))), "{error:?}");
+    assert!(error.is_retryable());
+    let text = error.to_string();
+    assert!(text.contains("received fatal alert: CertificateRequired; "), "{text}");
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_not_trusted_is_told_at_once() {
+    let (folder, other) = (certificates(), certificates());
+    let (_server, url) = secure_server(folder.path(), false);
+    let tls = Tls::new().roots_file(other.path().join("ca.pem"));
+    let error = Client::builder(&url).tls(tls).connect().await.unwrap_err();
+    let ConnectError::Unreachable { fault: DialFault::TlsRefused, source: Some(source), .. } =
+        &error
+    else {
+        panic!("{error:?}")
+    };
+    assert!(source.to_string().starts_with("invalid peer certificate: "), "{source}");
+    assert!(!error.is_retryable());
 }
 
 #[tokio::test]
