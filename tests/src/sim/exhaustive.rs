@@ -80,7 +80,7 @@ impl Tally<'_> {
 pub fn run(
     share: Share,
     mut report: impl FnMut(&str, &Fault),
-    mut done: impl FnMut(&str, &Totals),
+    mut done: impl FnMut(&'static str, &Totals),
 ) -> Totals {
     let mut all = Totals::default();
     for Part { name, run } in PARTS {

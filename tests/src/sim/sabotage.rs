@@ -2,8 +2,10 @@
 
 use mqtt_session::Sabotage;
 
+use super::exhaustive::{self, Share};
 use super::invariants::Invariant;
 use super::swarm::run;
+use super::totals::Totals;
 
 /// How a sabotage was found.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,19 @@ pub fn find_all(most: u64) -> impl Iterator<Item = Finding> {
         });
         Sabotage::switch(None);
         Finding { sabotage, expected, first, found }
+    })
+}
+
+/// Runs a share of the exhaustive set with one fault after the other. Returns the sums of each part.
+pub fn find_in_parts(
+    share: Share,
+) -> impl Iterator<Item = (Sabotage, Vec<(&'static str, Totals)>)> {
+    Sabotage::ALL.iter().map(move |&sabotage| {
+        let mut parts = Vec::new();
+        Sabotage::switch(Some(sabotage));
+        exhaustive::run(share, |_, _| {}, |part, totals| parts.push((part, *totals)));
+        Sabotage::switch(None);
+        (sabotage, parts)
     })
 }
 

@@ -3,12 +3,13 @@
 //!
 //! Each connection sends CONNECT and then a message; with three connections each then ends too. A
 //! message waits for the client, sent and not acknowledged, before it begins. What must come of it
-//! is told by the order alone: the last CONNECT that has arrived stands, nobody else is heard.
+//! is told by the order alone: the last CONNECT that has arrived stands, nobody else is heard, and a
+//! QoS 2 message that the next connection sends again is no new one.
 
 use super::Tally;
 use super::orders::every_order;
 use crate::Wire;
-use crate::scripted::{connect, publish, subscribe, will};
+use crate::scripted::{PublishScript, connect, publish, subscribe, will};
 use crate::sim::invariants::{Check, Fault, Invariant};
 
 /// What the connections of a crowd have in common.
@@ -51,13 +52,13 @@ fn crowds() -> Vec<Crowd> {
 
 pub(super) fn run(tally: &mut Tally<'_>) {
     for crowd in crowds() {
-        if tally.takes_next() {
-            let steps = if crowd.ends { 3 } else { 2 };
-            let things: Vec<_> = (0..crowd.connections).map(|number| (number, steps)).collect();
-            every_order(&things, |order| {
+        let steps = if crowd.ends { 3 } else { 2 };
+        let things: Vec<_> = (0..crowd.connections).map(|number| (number, steps)).collect();
+        every_order(&things, |order| {
+            if tally.takes_next() {
                 tally.run(|| format!("{crowd:?}, {order:?}"), |events| play(crowd, order, events));
-            });
-        }
+            }
+        });
     }
 }
 
@@ -65,8 +66,12 @@ pub(super) fn run(tally: &mut Tally<'_>) {
 #[derive(Debug, Default)]
 struct Expected {
     standing: Option<usize>,
-    /// The session that was there before has never ended.
+    /// There is a session.
+    has_session: bool,
+    /// It is the one that was there before.
     is_unbroken: bool,
+    /// The QoS 2 messages of this session, none of which is released.
+    recorded: Vec<usize>,
     /// Wills that wait for their delay: one at most.
     waiting: Option<usize>,
     /// What a watcher gets, in order.
@@ -82,18 +87,28 @@ impl Expected {
             Some(_) => self.seen.push(format!("will {number}")),
             None => {}
         }
-        self.is_unbroken &= crowd.expiry > 0;
+        if crowd.expiry == 0 {
+            self.end();
+        }
     }
 
-    fn connect(&mut self, crowd: Crowd, number: usize) {
+    fn end(&mut self) {
+        self.has_session = false;
+        self.is_unbroken = false;
+        self.recorded.clear();
+    }
+
+    /// A CONNECT arrives. Returns whether it finds a session.
+    fn connect(&mut self, crowd: Crowd, number: usize) -> bool {
         self.leave(crowd);
         let waiting = self.waiting.take();
         if crowd.clean >> number & 1 == 1 {
             // The session ends, and its will is published at the latest then.
             self.seen.extend(waiting.map(|number| format!("will {number}")));
-            self.is_unbroken = false;
+            self.end();
         }
         self.standing = Some(number);
+        core::mem::replace(&mut self.has_session, true)
     }
 }
 
@@ -110,7 +125,7 @@ fn play(crowd: Crowd, order: &[usize], events: &mut u64) -> Check {
     wire.receive(watcher);
     let peers: Vec<_> = (0..crowd.connections).map(|_| wire.open("c")).collect();
     let mut steps = vec![0; crowd.connections];
-    let mut expected = Expected { is_unbroken: true, ..Expected::default() };
+    let mut expected = Expected { has_session: true, is_unbroken: true, ..Expected::default() };
     for &number in order {
         *events += 1;
         let peer = peers[number];
@@ -124,20 +139,29 @@ fn play(crowd: Crowd, order: &[usize], events: &mut u64) -> Check {
                     script = script.will(will("up/will", format!("will {number}")).delay(delay));
                 }
                 wire.send(peer, script);
-                expected.connect(crowd, number);
+                let is_there = expected.connect(crowd, number);
                 let present = wire.session_present(peer);
+                require(present == is_there, || {
+                    format!("{number} finds a session: {present}, {expected:?}")
+                })?;
                 let is_kept = wire.receive(peer).iter().any(|line| line.contains("kept"));
                 // Nobody acknowledges it: each connection of the session gets it.
-                require((is_kept, is_kept && !present) == (expected.is_unbroken, false), || {
+                require(is_kept == expected.is_unbroken, || {
                     format!("{number} got what was kept: {is_kept}, {expected:?}")
                 })?;
+                // What the session has recorded is sent again, and is nothing new.
+                for &earlier in &expected.recorded {
+                    wire.send(peer, message(crowd, earlier).dup());
+                    let answers = wire.receive(peer);
+                    require(answers.len() == 1, || format!("again, answered {answers:?}"))?;
+                }
             }
             1 if wire.cause(peer).is_none() => {
-                let id = 10 + number as u16;
-                wire.send(peer, publish("up/message", format!("from {number}")).qos(crowd.qos, id));
+                wire.send(peer, message(crowd, number));
                 let answers = wire.receive(peer);
                 require(answers.len() == 1, || format!("{number} is answered {answers:?}"))?;
                 expected.seen.push(format!("from {number}"));
+                expected.recorded.extend((crowd.qos == 2).then_some(number));
             }
             1 => {}
             _ if wire.cause(peer).is_none() => {
@@ -166,6 +190,11 @@ fn play(crowd: Crowd, order: &[usize], events: &mut u64) -> Check {
     let gauges = wire.broker().gauges();
     let standing = 1 + usize::from(expected.standing.is_some());
     require(gauges.connections == standing, || format!("{} connections stand", gauges.connections))
+}
+
+/// What a connection publishes.
+fn message(crowd: Crowd, number: usize) -> PublishScript {
+    publish("up/message", format!("from {number}")).qos(crowd.qos, 10 + number as u16)
 }
 
 fn require(holds: bool, what: impl FnOnce() -> String) -> Check {

@@ -61,11 +61,11 @@ fn mixes() -> Vec<Mix> {
 pub(super) fn run(tally: &mut Tally<'_>) {
     for storm in STORMS {
         for mix in mixes() {
-            if tally.takes_next() {
-                every_order(storm, |order| {
+            every_order(storm, |order| {
+                if tally.takes_next() {
                     tally.run(|| format!("{mix:?}, {order:?}"), |events| play(mix, order, events));
-                });
-            }
+                }
+            });
         }
     }
 }

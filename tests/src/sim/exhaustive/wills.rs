@@ -29,9 +29,9 @@ pub(super) fn run(tally: &mut Tally<'_>) {
     for close in closes() {
         for delay in DELAYS {
             for expiry in EXPIRIES {
-                if tally.takes_next() {
-                    for back in backs(close) {
-                        let case = Case { delay, expiry, close, back };
+                for back in backs(close) {
+                    let case = Case { delay, expiry, close, back };
+                    if tally.takes_next() {
                         tally.run(|| format!("{case:?}"), |events| play(case, events));
                     }
                 }
