@@ -333,3 +333,48 @@ fn an_acknowledgement_is_for_the_last_time_that_a_message_came() {
         ],
     );
 }
+
+/// I11: a retained message that waited for an answer was replaced, a snapshot forgot it, and its
+/// Packet Identifier was never stored: it waited for that for ever.
+#[test]
+fn a_retained_message_that_waits_for_an_answer_outlives_a_snapshot() {
+    let mut setup = Setup::default();
+    setup.broker.store = StoreSetup::Slow;
+    setup.broker.asks_read = true;
+    setup.broker.slow_replies = true;
+    setup.broker.send_maximum = 1;
+    let retained = Publish { retain: true, ..publish(5, 2) };
+    holds(
+        &setup,
+        &[
+            Connect(0),
+            Up(0, 0),
+            Commit,
+            Down(0, 0),
+            Connect(1),
+            Up(1, 0),
+            Commit,
+            Down(1, 0),
+            Publish(0, retained),
+            Up(0, 0),
+            Commit,
+            Down(0, 0),
+            Up(0, 0),
+            Commit,
+            Down(0, 0),
+            Subscribe(1, subscribe(7, 2)),
+            Up(1, 0),
+            Commit,
+            Subscribe(1, subscribe(6, 1)),
+            Up(1, 0),
+            Commit,
+            Publish(0, publish(2, 1)),
+            Publish(0, Publish { body: Body::Empty, ..retained }),
+            Up(0, 0),
+            Commit,
+            Commit,
+            Compact,
+            Commit,
+        ],
+    );
+}

@@ -128,6 +128,11 @@ impl Broker {
                 }
             }
         }
+        // A retained message that waits for a decision may be replaced before it is sent, and has to
+        // be there when its Packet Identifier is stored.
+        if let Some(Delivery { message, is_replayed: true, .. }) = flow.undecided {
+            self.hold(message, held);
+        }
         // What waits for a decision has left its queue in memory alone.
         let undecided = flow
             .undecided
