@@ -30,7 +30,7 @@ pub use client::{
     Publication, PublishError, PublishId, PublishOutcome, ReceivedMessage, Reconnect, Republish,
     RequestError, RequestId, RequestOutcome, SavedSession, SavedSessionError, ServerLimit,
     ServerReference, SessionPolicy, SubscribeError, SubscriptionKey, Target, Unsent, UnsentMessage,
-    Violation, Will,
+    UnsubscribeError, Violation, Will,
 };
 pub use index::{FilterId, SubscriptionIndex};
 #[cfg(mqtt_sabotage)]

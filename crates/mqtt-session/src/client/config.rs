@@ -293,6 +293,12 @@ impl ClientConfig {
         self
     }
 
+    /// The Client Identifier that was set; empty if the server is to assign one.
+    #[must_use]
+    pub fn client_identifier(&self) -> &str {
+        &self.client_id
+    }
+
     /// The Keep Alive in whole seconds, as CONNECT carries it.
     pub(super) fn keep_alive_seconds(&self) -> u16 {
         u16::try_from(self.keep_alive.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u16::MAX)

@@ -29,6 +29,7 @@ impl Client {
         if !self.takes_transport() {
             return;
         }
+        self.changed();
         self.connection_ended(ClientCloseCause::Lost);
         self.tail.reset();
         let clean_start = match self.config.session.first {

@@ -120,6 +120,7 @@ impl Client {
         if expiry.is_some_and(|seconds| seconds > 0) && self.config.session.expiry == 0 {
             return Err(DisconnectError::SessionExpiry);
         }
+        self.changed();
         self.reconnecting.leave();
         match &mut self.link {
             Link::Idle if self.reconnecting.is_dialling() => {

@@ -109,6 +109,15 @@ pub enum SubscribeError {
     PropertyNotAllowed(PropertyId),
 }
 
+/// Why [`Client::unsubscribe_with`](super::Client::unsubscribe_with) refused. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnsubscribeError {
+    /// A property that UNSUBSCRIBE may not have.
+    #[error("the property {0} is not for an application to set in UNSUBSCRIBE")]
+    PropertyNotAllowed(PropertyId),
+}
+
 /// Why [`Client::disconnect`](super::Client::disconnect) refused. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -41,7 +41,7 @@ pub use deliveries::Delivery;
 pub use disconnect::DisconnectOptions;
 pub use error::{
     AuthenticateError, ClientCloseCause, ConfigError, DisconnectError, PublishError, ServerLimit,
-    SubscribeError, Unsent, Violation,
+    SubscribeError, Unsent, UnsubscribeError, Violation,
 };
 pub use event::{Acknowledgement, ClientEvent, PublishOutcome};
 pub use message::Message;
@@ -153,6 +153,8 @@ pub struct Client {
     statistics: ClientStatistics,
     readers: Readers,
     calls: Calls,
+    /// Counts what may have changed what `save` tells.
+    revision: u64,
 }
 
 impl Client {
@@ -176,6 +178,7 @@ impl Client {
             events: VecDeque::new(),
             statistics: ClientStatistics::default(),
             readers: Readers::default(),
+            revision: 0,
         })
     }
 
@@ -266,6 +269,20 @@ impl Client {
         &self.statistics
     }
 
+    /// Grows with everything that changes what [`save`](Self::save) tells, other than by the passing
+    /// of time: as long as it is the same, a session that was saved need not be saved again. It may
+    /// grow although nothing has changed, and says nothing across [`restore`](Self::restore).
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// What `save` tells has changed, or may have.
+    #[inline]
+    pub(super) const fn changed(&mut self) {
+        self.revision = self.revision.wrapping_add(1);
+    }
+
     /// Time goes on, and never back.
     #[inline]
     fn advance(&mut self, now: Time) -> Time {
@@ -284,6 +301,7 @@ impl Client {
 
     /// Ends the connection as soon as `goodbye`, an encoded DISCONNECT, is handed out.
     fn close_with(&mut self, now: Time, goodbye: Vec<u8>, cause: ClientCloseCause) {
+        self.changed();
         let (mut last, qos0) = match &mut self.link {
             // Nothing may come before CONNECT [MQTT-3.1.0-1].
             Link::Connecting(connecting) if !connecting.is_connect_sent => {
@@ -307,6 +325,7 @@ impl Client {
 
     /// The connection is gone; nothing more can be sent on it.
     fn connection_ended(&mut self, cause: ClientCloseCause) {
+        self.changed();
         self.settle_connection();
         let cause = match core::mem::replace(&mut self.link, Link::Idle) {
             Link::Idle => return,

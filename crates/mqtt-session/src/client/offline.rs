@@ -158,6 +158,7 @@ impl Client {
     /// as the client is, for [`start`](Self::start) to go on with.
     pub fn take_unsent(&mut self, now: Time) -> Vec<(Option<PublishId>, UnsentMessage)> {
         let now = self.advance(now);
+        self.changed();
         let outbox = &mut self.session.outbox;
         let mut messages = Vec::new();
         while let Some(slot) = outbox.next(true) {
@@ -195,6 +196,7 @@ impl Client {
         {
             return Err(PublishError::NotConnected);
         }
+        self.changed();
         let size = publication.size();
         if size > offline.bytes && self.session.outbox.len() > 0 {
             return Err(PublishError::Full);
@@ -250,6 +252,7 @@ impl Client {
     /// Messages that wait have expired.
     pub(super) fn expire(&mut self, now: Time) {
         while let Some(slot) = self.session.outbox.pop_expired(now) {
+            self.changed();
             self.session.end_message(
                 slot,
                 PublishOutcome::Expired,

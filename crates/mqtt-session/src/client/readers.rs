@@ -74,6 +74,7 @@ impl Client {
         let is_manual = found.buffer.is_manual();
         if found.kind == Kind::Ended {
             subscriptions.free_if_done(subscription);
+            self.revision = self.revision.wrapping_add(1);
         }
         let delivery = match owed {
             Some(owed) if is_manual => Some(Delivery(owed)),
@@ -91,6 +92,7 @@ impl Client {
     /// such subscription gets all of them; while there is none they are acknowledged and dropped
     /// [MQTT-4.5.0-2]. [`unsubscribe`](Self::unsubscribe) ends it.
     pub fn subscribe_unmatched(&mut self, buffer: BufferOptions) -> SubscriptionKey {
+        self.changed();
         let subscription = self.session.subscriptions.insert_unmatched(buffer);
         self.claim(subscription, |_| true);
         self.readers.unclaimed = None;
@@ -265,6 +267,10 @@ impl Client {
 
     /// A reader has answered a message.
     fn settle(&mut self, owed: Owed, reason: PubAckReason) {
+        // What was received at QoS 1 leaves no trace.
+        if owed.qos == QoS::ExactlyOnce {
+            self.changed();
+        }
         deliveries(&mut self.session, owed.qos).answer(owed, reason);
         self.acknowledge_ready();
     }

@@ -40,6 +40,11 @@ impl Ready {
         self.bytes.is_empty()
     }
 
+    /// Whether a QoS 1 or QoS 2 message waits.
+    pub(super) const fn has_messages(&self) -> bool {
+        !self.messages.is_empty()
+    }
+
     /// How many QoS 0 messages wait.
     pub(super) const fn qos0(&self) -> usize {
         self.qos0

@@ -98,11 +98,17 @@ impl Client {
         source: Source<'_>,
     ) -> Result<(), Violation> {
         if !matches!(self.link, Link::Open(_)) {
+            self.changed();
             return self.handle_before_connack(now, packet);
         }
         if let Packet::PubAck(puback) = packet {
+            self.changed();
             self.on_puback(puback)
         } else if let Packet::Publish(publish) = packet {
+            // What comes at QoS 0 or QoS 1 leaves no trace in the session.
+            if let PublishQos::ExactlyOnce { .. } = publish.qos {
+                self.changed();
+            }
             self.on_publish(publish, source)
         } else {
             self.handle_other(now, packet)
@@ -112,6 +118,9 @@ impl Client {
     /// Handles what comes less often than messages and their acknowledgements.
     #[inline(never)]
     fn handle_other(&mut self, now: Time, packet: &Packet<'_>) -> Result<(), Violation> {
+        if !matches!(packet, Packet::PingResp) {
+            self.changed();
+        }
         match packet {
             Packet::PubRec(pubrec) => self.on_pubrec(pubrec),
             Packet::PubRel(pubrel) => self.on_pubrel(pubrel),

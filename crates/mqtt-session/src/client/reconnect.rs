@@ -251,6 +251,7 @@ impl Client {
     /// messages that are left. Otherwise it does nothing.
     pub fn start(&mut self, now: Time) {
         let now = self.advance(now);
+        self.changed();
         let reconnecting = &mut self.reconnecting;
         match reconnecting.phase {
             Phase::Unmanaged | Phase::Ended => {
@@ -340,6 +341,7 @@ impl Client {
 
     /// A connection has ended: its owner is told, and what follows.
     pub(super) fn closed(&mut self, cause: ClientCloseCause) {
+        self.changed();
         if self.reconnecting.phase == Phase::Connected {
             self.events.push_back(ClientEvent::Closed(Box::new(cause.clone())));
             self.go_on_after(self.now, Outage::Closed(cause));
@@ -422,6 +424,7 @@ impl Client {
     }
 
     fn end(&mut self, reason: EndReason, cause: Outage) {
+        self.changed();
         self.reconnecting.phase = Phase::Ended;
         self.reconnecting.alternatives.clear();
         self.events.push_back(ClientEvent::Ended { reason, cause: Box::new(cause) });

@@ -1,5 +1,6 @@
 //! SUBSCRIBE and UNSUBSCRIBE: from the application's wish to the server's answer.
 
+use bytes::Bytes;
 use mqtt_codec::{
     EncodeError, PacketId, PacketType, Properties, PropertyBuf, PropertyId, SubAck, SubAckReason,
     Subscribe, SubscriptionOptions, TopicFilter, UnsubAck, UnsubAckReason,
@@ -7,7 +8,7 @@ use mqtt_codec::{
 
 use super::Client;
 use super::buffer::BufferOptions;
-use super::error::{ServerLimit, SubscribeError, Violation};
+use super::error::{ServerLimit, SubscribeError, UnsubscribeError, Violation};
 use super::event::ClientEvent;
 use super::negotiated::Negotiated;
 use super::subscriptions::{Kind, SubscriptionKey};
@@ -23,14 +24,21 @@ pub(super) enum Request {
         filters: usize,
     },
     /// Unsubscribe from filters that nobody holds since this subscription has ended.
-    Unsubscribe { subscription: SubscriptionKey, filters: Vec<Box<str>> },
+    Unsubscribe {
+        subscription: SubscriptionKey,
+        filters: Vec<Box<str>>,
+        /// User Properties in wire form.
+        properties: Bytes,
+    },
 }
 
 impl Request {
-    /// What is to be unsubscribed from, if that is what it is.
-    pub(super) fn unsubscribes(&self) -> Option<(SubscriptionKey, &[Box<str>])> {
+    /// What is to be unsubscribed from, with which properties, if that is what it is.
+    pub(super) fn unsubscribes(&self) -> Option<(SubscriptionKey, &[Box<str>], &Bytes)> {
         match self {
-            Self::Unsubscribe { subscription, filters } => Some((*subscription, filters)),
+            Self::Unsubscribe { subscription, filters, properties } => {
+                Some((*subscription, filters, properties))
+            }
             Self::Subscribe { .. } => None,
         }
     }
@@ -82,8 +90,18 @@ impl Client {
         }
         if let Some(open) = self.link.open() {
             check(&open.negotiated, filters)?;
+            let mut properties = PropertyBuf::from(properties);
+            if self.config.subscription_identifiers && open.negotiated.subscription_id_available {
+                // The one it gets stands as far behind as requests wait before it.
+                let ahead = self.session.requests.len();
+                if let Some(identifier) = self.session.subscriptions.highest_identifier(ahead) {
+                    properties.subscription_id(identifier);
+                }
+            }
+            let properties = properties.as_properties();
             encode(&open.negotiated, PacketId::MIN, properties, filters, &mut Vec::new())?;
         }
+        self.changed();
         let subscriptions = &mut self.session.subscriptions;
         let subscription = subscriptions.insert(filters, properties.as_bytes(), buffer);
         self.claim(subscription, |topic| filters.iter().any(|(filter, _)| filter.matches(topic)));
@@ -100,10 +118,34 @@ impl Client {
     /// Messages that wait in its buffer are dropped, and acknowledged: nobody will read them.
     /// Those that were read and wait for [`acknowledge`](Self::acknowledge) still do.
     pub fn unsubscribe(&mut self, subscription: SubscriptionKey) {
+        self.end_subscription(subscription, Bytes::new());
+    }
+
+    /// Ends a subscription like [`unsubscribe`](Self::unsubscribe), with these properties in
+    /// UNSUBSCRIBE if there is one: only User Properties may stand there. They are left out if the
+    /// packet would be larger with them than the server takes.
+    ///
+    /// # Errors
+    ///
+    /// See [`UnsubscribeError`].
+    pub fn unsubscribe_with(
+        &mut self,
+        subscription: SubscriptionKey,
+        properties: Properties<'_>,
+    ) -> Result<(), UnsubscribeError> {
+        if let Some(id) = properties.ids().find(|&id| id != PropertyId::UserProperty) {
+            return Err(UnsubscribeError::PropertyNotAllowed(id));
+        }
+        self.end_subscription(subscription, Bytes::copy_from_slice(properties.as_bytes()));
+        Ok(())
+    }
+
+    fn end_subscription(&mut self, subscription: SubscriptionKey, properties: Bytes) {
         let Some((removed, orphans)) = self.session.subscriptions.remove(subscription) else {
             return;
         };
         let kind = removed.kind;
+        self.changed();
         self.discard(subscription, removed.buffer);
         if kind != Kind::Filters {
             return;
@@ -112,7 +154,9 @@ impl Client {
             self.unsubscribed(subscription, Box::default(), PropertyBuf::new());
             return;
         }
-        self.session.requests.push_back(Request::Unsubscribe { subscription, filters: orphans });
+        let filters = orphans;
+        let request = Request::Unsubscribe { subscription, filters, properties };
+        self.session.requests.push_back(request);
     }
 
     /// A connection stands: everything that its server does not know of is asked for.
@@ -192,7 +236,7 @@ impl Client {
             (Request::Subscribe { subscription, filters }, PacketType::SubAck) => {
                 Ok(Some((subscription, filters)))
             }
-            (Request::Unsubscribe { subscription, filters }, PacketType::UnsubAck) => {
+            (Request::Unsubscribe { subscription, filters, .. }, PacketType::UnsubAck) => {
                 Ok(Some((subscription, filters.len())))
             }
             (request, _) => {

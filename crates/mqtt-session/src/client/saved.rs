@@ -211,14 +211,24 @@ struct SavedUnsubscribe {
     slot: u32,
     generation: u32,
     filters: Vec<Box<str>>,
+    properties: Bytes,
 }
-form!(SavedUnsubscribe { slot: u32, generation: u32, filters: Vec<Box<str>> });
+form!(SavedUnsubscribe {
+    slot: u32, generation: u32, filters: Vec<Box<str>>, properties: Bytes,
+});
 
 impl SavedSession {
     /// The Client Identifier of the session.
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.0.client_id
+    }
+
+    /// Whether nothing is lost if it is not kept: the server holds no session that could be resumed,
+    /// and no message waits. Subscriptions alone do not count.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        !self.0.is_held && self.0.messages.is_empty() && self.0.received.is_empty()
     }
 
     /// The session as bytes, to be read by [`from_bytes`](Self::from_bytes).
@@ -333,7 +343,10 @@ impl Image {
             && self.free_subscriptions.iter().all(|slot| {
                 self.subscriptions.get(*slot as usize).is_some_and(|it| it.held.is_empty())
             })
-            && self.unsubscribes.iter().all(|it| are_filters(&it.filters))
+            && self.unsubscribes.iter().all(|it| {
+                are_filters(&it.filters)
+                    && Properties::from_wire(&it.properties, PacketType::Unsubscribe).is_ok()
+            })
     }
 }
 
@@ -410,9 +423,10 @@ impl Client {
             SavedExchange { id: id.get(), state, order, slot: *slot }
         });
         let unsubscribes = session.requests.iter().filter_map(|request| {
-            let (subscription, filters) = request.unsubscribes()?;
+            let (subscription, filters, properties) = request.unsubscribes()?;
             let (slot, generation) = subscription.parts();
-            Some(SavedUnsubscribe { slot, generation, filters: filters.to_vec() })
+            let properties = properties.clone();
+            Some(SavedUnsubscribe { slot, generation, filters: filters.to_vec(), properties })
         });
         let (generations, free_slots) = session.outbox.places();
         let (unacknowledged, acknowledged, queued) = session.outbox.queues();
@@ -437,6 +451,21 @@ impl Client {
             identifiers: subscriptions.identifiers,
             unsubscribes: unsubscribes.collect(),
         }
+    }
+
+    /// Lets go of all subscriptions without telling the server, which goes on sending: for an
+    /// application that has [restored](Self::restore) a session and makes its subscriptions
+    /// anew. What comes meanwhile, and matches none, waits until a subscription claims it, as with
+    /// [`SessionPolicy::rejoin`](super::SessionPolicy::rejoin).
+    pub fn forget_subscriptions(&mut self) {
+        self.changed();
+        let held: Vec<_> = self.subscriptions().map(|(key, _)| key).collect();
+        for key in held {
+            if let Some((removed, _)) = self.session.subscriptions.remove(key) {
+                self.discard(key, removed.buffer);
+            }
+        }
+        self.session.is_vouched_for = self.session.is_held;
     }
 
     /// A client that goes on with a saved session: its first connection resumes it, as
@@ -496,6 +525,7 @@ impl Client {
             session.requests.push_back(super::requests::Request::Unsubscribe {
                 subscription,
                 filters: it.filters,
+                properties: it.properties,
             });
         }
         Ok(client)
@@ -515,5 +545,16 @@ impl<'de> serde::Deserialize<'de> for SavedSession {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = Vec::<u8>::deserialize(deserializer)?;
         Self::from_bytes(&bytes).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+impl SavedSession {
+    /// The same, with nothing in it that passes with time.
+    pub(super) fn without_times(mut self) -> Self {
+        for message in &mut self.0.messages {
+            message.expiry = None;
+        }
+        self
     }
 }

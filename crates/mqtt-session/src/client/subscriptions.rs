@@ -306,6 +306,13 @@ impl Subscriptions {
         })
     }
 
+    /// The highest Subscription Identifier that a SUBSCRIBE can get which is sent behind so many
+    /// others.
+    pub(super) fn highest_identifier(&self, ahead: usize) -> Option<SubscriptionId> {
+        let number = u32::try_from(self.by_identifier.len() + ahead + 1).ok()?;
+        SubscriptionId::new(number)
+    }
+
     /// A SUBSCRIBE for this subscription is sent: its filters get an identifier if one is wanted
     /// and there is one.
     pub(super) fn subscribing(

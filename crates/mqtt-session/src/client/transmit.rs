@@ -3,9 +3,10 @@
 use core::mem;
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use mqtt_codec::{
-    EncodeError, PacketId, Properties, PropertyBuf, PropertyId, PubRel, PubRelReason, QoS,
-    SubscriptionOptions, TopicFilter, Unsubscribe,
+    EncodeError, PacketId, PacketType, Properties, PropertyBuf, PropertyId, PubRel, PubRelReason,
+    QoS, SubscriptionOptions, TopicFilter, Unsubscribe,
 };
 
 use super::Client;
@@ -48,7 +49,12 @@ impl Client {
     ) -> Result<Option<PublishId>, Unsent> {
         let now = self.advance(now);
         match self.take(now, &mut publication) {
-            Ok(id) => Ok(id),
+            Ok(id) => {
+                if id.is_some() {
+                    self.changed();
+                }
+                Ok(id)
+            }
             Err(error) => Err(Unsent { payload: publication.payload, error }),
         }
     }
@@ -102,6 +108,8 @@ impl Client {
         publication: &mut Publication<'_>,
         maximum: u32,
     ) -> Result<Option<PublishId>, PublishError> {
+        // One at QoS 0 that waits counts too.
+        self.changed();
         let outbox = &mut self.session.outbox;
         let slot = outbox
             .insert(now, publication, maximum)
@@ -140,6 +148,10 @@ impl Client {
             && open.leaving.is_none()
             && !self.session.has_to_send()
         {
+            if open.ready.has_messages() {
+                // From now on they count as sent.
+                self.revision = self.revision.wrapping_add(1);
+            }
             open.hand_out(now, out, out.len().saturating_add(budget), &mut self.session.incoming);
         } else {
             self.transmit_any(now, out, budget);
@@ -170,6 +182,8 @@ impl Client {
     fn transmit_open(&mut self, now: Time, out: &mut TransmitBuf, budget: usize) {
         let Link::Open(open) = &mut self.link else { return };
         let before = out.len();
+        let told = self.events.len();
+        let waiting = (self.session.outbox.len(), self.session.requests.len());
         let limit = before.saturating_add(budget);
         open.hand_out(now, out, limit, &mut self.session.incoming);
         if self.session.has_to_send() {
@@ -186,8 +200,14 @@ impl Client {
             sender.requests(self.config.subscription_identifiers);
             sender.publications();
         }
-        if out.len() > before {
+        let has_sent = out.len() > before;
+        if has_sent {
             open.keep_alive.on_sent(now);
+        }
+        let is_as_before = waiting == (self.session.outbox.len(), self.session.requests.len())
+            && told == self.events.len();
+        if has_sent || !is_as_before {
+            self.revision = self.revision.wrapping_add(1);
         }
         if out.len() < limit
             && open
@@ -278,8 +298,8 @@ impl Sender<'_> {
                         with_identifiers && self.open.negotiated.subscription_id_available;
                     self.subscribe(subscription, with_identifier);
                 }
-                Request::Unsubscribe { subscription, filters } => {
-                    self.unsubscribe(subscription, filters);
+                Request::Unsubscribe { subscription, filters, properties } => {
+                    self.unsubscribe(subscription, filters, properties);
                 }
             }
         }
@@ -318,7 +338,12 @@ impl Sender<'_> {
         }
     }
 
-    fn unsubscribe(&mut self, subscription: SubscriptionKey, mut filters: Vec<Box<str>>) {
+    fn unsubscribe(
+        &mut self,
+        subscription: SubscriptionKey,
+        mut filters: Vec<Box<str>>,
+        properties: Bytes,
+    ) {
         // An UNSUBSCRIBE that is made again, because a connection ended before its answer came,
         // must not end what was subscribed to meanwhile.
         filters.retain(|filter| !self.session.subscriptions.is_in_use(filter));
@@ -334,10 +359,17 @@ impl Sender<'_> {
         let parsed: Vec<TopicFilter<'_>> =
             filters.iter().filter_map(|filter| TopicFilter::new(filter).ok()).collect();
         let maximum = self.open.negotiated.maximum_packet_size;
-        let sent = Unsubscribe::new(id, Properties::EMPTY, &parsed)
-            .and_then(|packet| self.out.append(|bytes| packet.encode(bytes, maximum)));
-        if sent.is_ok() {
-            self.session.unanswered.push((id, Request::Unsubscribe { subscription, filters }));
+        // They were taken from checked properties.
+        let given = Properties::from_wire(&properties, PacketType::Unsubscribe);
+        let given = given.unwrap_or(Properties::EMPTY);
+        let out = &mut *self.out;
+        let mut send = |properties| {
+            Unsubscribe::new(id, properties, &parsed)
+                .and_then(|packet| out.append(|bytes| packet.encode(bytes, maximum)))
+        };
+        if send(given).or_else(|_| send(Properties::EMPTY)).is_ok() {
+            let request = Request::Unsubscribe { subscription, filters, properties };
+            self.session.unanswered.push((id, request));
         } else {
             // The server took the larger SUBSCRIBE on an earlier connection and takes less now:
             // it goes on sending, and the messages match no subscription.

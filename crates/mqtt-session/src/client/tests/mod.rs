@@ -331,7 +331,8 @@ fn line(packet: &Packet<'_>) -> String {
         }
         Packet::Unsubscribe(unsubscribe) => {
             let filters: Vec<&str> = unsubscribe.filters().map(|filter| filter.as_str()).collect();
-            format!("{name} {} {}", unsubscribe.packet_id.get(), filters.join(" "))
+            let said = said(&unsubscribe.properties);
+            format!("{name} {} {}{said}", unsubscribe.packet_id.get(), filters.join(" "))
         }
         Packet::Disconnect(disconnect) => {
             let code = u8::from(disconnect.reason);

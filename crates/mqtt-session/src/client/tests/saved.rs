@@ -155,6 +155,25 @@ proptest! {
     }
 
     #[test]
+    fn whatever_changes_what_is_saved_is_counted(
+        steps in proptest::collection::vec(step(), 0..60),
+    ) {
+        let mut script = Script::new(resuming());
+        let mut keys = Vec::new();
+        let mut saved = script.client.save(script.now).without_times();
+        let mut revision = script.client.revision();
+        for step in &steps {
+            script.step(step, &mut keys);
+            let after = script.client.save(script.now).without_times();
+            if script.client.revision() == revision {
+                prop_assert_eq!(&saved, &after, "after {:?}", step);
+            }
+            revision = script.client.revision();
+            saved = after;
+        }
+    }
+
+    #[test]
     fn bytes_that_were_changed_are_refused_and_never_misread(
         steps in proptest::collection::vec(step(), 0..30),
         at in any::<proptest::sample::Index>(),
@@ -231,4 +250,49 @@ fn what_expires_goes_on_expiring() {
     assert_eq!(restored.events(), [""; 0]);
     restored.pass(Duration::from_secs(1));
     assert_eq!(restored.events(), ["published 0 Expired"]);
+}
+
+/// Proves: [MQTT-4.5.0-2]
+#[test]
+fn what_comes_for_forgotten_subscriptions_waits_until_it_is_subscribed_to_again() {
+    let mut script = Script::open(resuming());
+    script.subscribe(&["a/#"]);
+    script.sent_bytes();
+    script.suback(1, &[SubAckReason::GrantedQos2]);
+    let saved = script.client.save(script.now);
+    assert!(!saved.is_spent());
+    let mut script = Script::new(resuming());
+    script.client = Client::restore(resuming(), [8; 32], saved, Time::ZERO).unwrap();
+    script.client.forget_subscriptions();
+    assert_eq!(script.client.subscriptions().count(), 0);
+    script.client.handle_connected(script.now);
+    script.sent_bytes();
+    script.receive(ConnAck {
+        session_present: true,
+        reason: ConnectReason::Success,
+        properties: Properties::EMPTY,
+    });
+    assert_eq!(script.sent_bytes(), [0u8; 0], "nothing is unsubscribed from");
+    script.deliver("a/b", qos2(1));
+    assert_eq!(script.client.unclaimed_messages(), 1);
+    let key = script.subscribe(&["a/b"]);
+    let message = script.client.poll_message(key).expect("the message that had come");
+    assert_eq!(message.message.topic(), "a/b");
+    assert_eq!(script.client.unclaimed_messages(), 0);
+}
+
+#[test]
+fn a_session_is_spent_once_neither_side_has_anything_of_it() {
+    let mut script = Script::open(resuming());
+    assert!(!script.client.save(script.now).is_spent(), "the server holds it");
+    let options = DisconnectOptions::default().session_expiry_interval(0);
+    script.client.disconnect(script.now, &options).unwrap();
+    script.sent_bytes();
+    script.events();
+    assert!(script.client.save(script.now).is_spent());
+    script.client.start(script.now);
+    let mut waiting = message("a", "payload");
+    waiting.qos = QoS::AtLeastOnce;
+    script.client.publish(script.now, waiting).unwrap();
+    assert!(!script.client.save(script.now).is_spent(), "a message waits");
 }

@@ -315,3 +315,60 @@ fn an_unsubscribe_with_nothing_left_to_end_is_not_sent_again() {
     assert!(script.sent().is_empty());
     assert_eq!(script.events(), ["unsubscribed [0] []"]);
 }
+
+/// Proves: [MQTT-3.2.2-15]
+#[test]
+fn the_size_of_a_subscribe_counts_its_subscription_identifier() {
+    // 2 bytes of header, 2 of identifier, 1 of property length, and 4 for the filter `a`.
+    let maximum = |bytes| {
+        terms(|it| {
+            it.maximum_packet_size(core::num::NonZeroU32::new(bytes).unwrap());
+        })
+    };
+    let subscribe = |client: &mut Client| {
+        let filters = [(filter("a"), options(QoS::AtMostOnce))];
+        client.subscribe(&filters, Properties::EMPTY, BufferOptions::new())
+    };
+    let mut script = Script::open_with(resuming(), &maximum(10));
+    let limit = ServerLimit::MaximumPacketSize { size: 11, maximum: 10 };
+    assert_eq!(subscribe(&mut script.client), Err(SubscribeError::NotAllowed(limit)));
+    let without = resuming().subscription_identifiers(false);
+    let mut script = Script::open_with(without, &maximum(10));
+    subscribe(&mut script.client).unwrap();
+    let mut script = Script::open_with(resuming(), &maximum(11));
+    subscribe(&mut script.client).unwrap();
+    assert_eq!(script.sent().len(), 1);
+    assert!(script.events().is_empty());
+}
+
+#[test]
+fn an_unsubscribe_carries_the_user_properties_that_it_was_given() {
+    let mut script = Script::open(resuming());
+    let key = script.subscribed(&["a"]);
+    let properties = terms(|it| {
+        it.user_property("why", "done").unwrap();
+    });
+    let foreign = with(&[1]);
+    let refused = script.client.unsubscribe_with(key, foreign.as_properties()).unwrap_err();
+    assert!(matches!(refused, UnsubscribeError::PropertyNotAllowed(_)));
+    script.client.unsubscribe_with(key, properties.as_properties()).unwrap();
+    assert_eq!(script.sent(), ["UNSUBSCRIBE 1 a {User Property: \"why\" = \"done\"}"]);
+    // They go with it when it is made again.
+    script.lose();
+    script.connect(true, &PropertyBuf::new());
+    assert_eq!(script.sent(), ["UNSUBSCRIBE 1 a {User Property: \"why\" = \"done\"}"]);
+}
+
+#[test]
+fn an_unsubscribe_that_is_too_large_with_its_properties_goes_without_them() {
+    let limits = terms(|it| {
+        it.maximum_packet_size(core::num::NonZeroU32::new(12).unwrap());
+    });
+    let mut script = Script::open_with(resuming(), &limits);
+    let key = script.subscribed(&["a"]);
+    let properties = terms(|it| {
+        it.user_property("why", "it was read to the end").unwrap();
+    });
+    script.client.unsubscribe_with(key, properties.as_properties()).unwrap();
+    assert_eq!(script.sent(), ["UNSUBSCRIBE 1 a"]);
+}
