@@ -1,7 +1,10 @@
 //! Publishes a message, or each line of the standard input:
-//! `pub URL TOPIC PAYLOAD [--qos N] [--retain]`.
+//! `pub URL TOPIC PAYLOAD [--qos N] [--retain] [--cafile FILE] [--cert FILE --key FILE]`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what a command does")]
+
+#[path = "shared/tls.rs"]
+mod tls;
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -11,7 +14,11 @@ use std::time::Duration;
 
 use mqtt_client_blocking::{Client, EnqueueError, QoS};
 
+use self::tls::TlsFlags;
+
 const USAGE: &str = "usage: pub URL TOPIC PAYLOAD [--qos 0|1|2] [--retain]\n\
+                     \x20          [--cafile FILE] [--cert FILE --key FILE]\n\
+                     URL is mqtt://, mqtts:// or unix://, and ws:// or wss:// with `--features websocket`\n\
                      PAYLOAD `-` publishes each line of the standard input\n\
                      example: pub mqtt://localhost:1883 sensor/7 21.5 --qos 1";
 
@@ -24,12 +31,18 @@ struct Options {
     payload: String,
     qos: QoS,
     retain: bool,
+    tls: TlsFlags,
 }
 
 fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut places = Vec::new();
     let (mut qos, mut retain) = (QoS::AtMostOnce, false);
+    let mut tls = TlsFlags::default();
     while let Some(arg) = args.next() {
+        if let Some(file) = tls.place(&arg) {
+            *file = Some(args.next().ok_or_else(|| format!("{arg} needs a file"))?);
+            continue;
+        }
         match arg.as_str() {
             "--qos" => qos = parse_qos(&args.next().ok_or("--qos needs a value")?)?,
             "--retain" => retain = true,
@@ -40,7 +53,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     }
     let [url, topic, payload] =
         places.try_into().map_err(|_| "give a URL, a topic and a payload".to_owned())?;
-    Ok(Options { url, topic, payload, qos, retain })
+    Ok(Options { url, topic, payload, qos, retain, tls })
 }
 
 fn parse_qos(text: &str) -> Result<QoS, String> {
@@ -49,8 +62,9 @@ fn parse_qos(text: &str) -> Result<QoS, String> {
     qos.ok_or_else(|| format!("--qos: {text} is not 0, 1 or 2"))
 }
 
-fn run(options: Options) -> Result<(), Box<dyn Error>> {
-    let client = Client::builder(&options.url).connect()?;
+fn run(mut options: Options) -> Result<(), Box<dyn Error>> {
+    let tls = std::mem::take(&mut options.tls);
+    let client = tls.apply(Client::builder(&options.url))?.connect()?;
     if options.payload == "-" {
         publish_lines(&client, &options)?;
     } else {

@@ -1,6 +1,10 @@
-//! Prints the payload of each message on a line: `sub URL FILTER [--qos N] [--count N]`.
+//! Prints the payload of each message on a line:
+//! `sub URL FILTER [--qos N] [--count N] [--cafile FILE] [--cert FILE --key FILE]`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what a command does")]
+
+#[path = "shared/tls.rs"]
+mod tls;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -8,7 +12,11 @@ use std::process::ExitCode;
 
 use mqtt_client_blocking::{Client, QoS};
 
+use self::tls::TlsFlags;
+
 const USAGE: &str = "usage: sub URL FILTER [--qos 0|1|2] [--count N]\n\
+                     \x20          [--cafile FILE] [--cert FILE --key FILE]\n\
+                     URL is mqtt://, mqtts:// or unix://, and ws:// or wss:// with `--features websocket`\n\
                      example: sub mqtt://localhost:1883 'sensor/#' --qos 1";
 
 struct Options {
@@ -16,12 +24,18 @@ struct Options {
     filter: String,
     qos: QoS,
     count: Option<u64>,
+    tls: TlsFlags,
 }
 
 fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut places = Vec::new();
     let (mut qos, mut count) = (QoS::AtMostOnce, None);
+    let mut tls = TlsFlags::default();
     while let Some(arg) = args.next() {
+        if let Some(file) = tls.place(&arg) {
+            *file = Some(args.next().ok_or_else(|| format!("{arg} needs a file"))?);
+            continue;
+        }
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
         match arg.as_str() {
             "--qos" => qos = parse_qos(&value()?)?,
@@ -36,7 +50,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     }
     let [url, filter] =
         places.try_into().map_err(|_| "give a URL and a topic filter".to_owned())?;
-    Ok(Options { url, filter, qos, count })
+    Ok(Options { url, filter, qos, count, tls })
 }
 
 fn parse_qos(text: &str) -> Result<QoS, String> {
@@ -45,8 +59,9 @@ fn parse_qos(text: &str) -> Result<QoS, String> {
     qos.ok_or_else(|| format!("--qos: {text} is not 0, 1 or 2"))
 }
 
-fn run(options: &Options) -> Result<(), Box<dyn Error>> {
-    let client = Client::builder(&options.url).connect()?;
+fn run(mut options: Options) -> Result<(), Box<dyn Error>> {
+    let tls = std::mem::take(&mut options.tls);
+    let client = tls.apply(Client::builder(&options.url))?.connect()?;
     let messages = client.subscribe(&options.filter).qos(options.qos).wait()?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     for _ in 0..options.count.unwrap_or(u64::MAX) {
@@ -79,7 +94,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(&options) {
+    match run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
