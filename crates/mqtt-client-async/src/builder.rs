@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mqtt_session::{
-    Attempt, Backoff, Client as Session, ClientCloseCause, ClientConfig, DialFault, Offline,
-    Reconnect, Republish, SessionPolicy, Will,
+    Attempt, Backoff, ClientCloseCause, ClientConfig, DialFault, Offline, Reconnect, Republish,
+    SessionPolicy, Will,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -21,7 +21,9 @@ use crate::address::Address;
 use crate::dial::{self, Credentials, CredentialsFn, DialFailure, Dialler};
 use crate::driver::Driver;
 use crate::error::{ConnectError, ConnectionError};
+use crate::keeper::{self, Keeper, Opened, Store};
 use crate::shared::{Shared, Status};
+use crate::store::SessionStore;
 #[cfg(feature = "rustls")]
 use crate::tls::{Tls, TlsSource};
 use crate::transport::{Connector, Transport};
@@ -35,6 +37,7 @@ pub struct ClientBuilder {
     has_user_name: bool,
     has_password: bool,
     credentials: Option<CredentialsFn>,
+    store: Option<Store>,
     #[cfg(feature = "rustls")]
     tls: TlsSource,
     #[cfg(feature = "websocket")]
@@ -49,6 +52,7 @@ impl ClientBuilder {
             has_user_name: false,
             has_password: false,
             credentials: None,
+            store: None,
             #[cfg(feature = "rustls")]
             tls: TlsSource::default(),
             #[cfg(feature = "websocket")]
@@ -74,6 +78,17 @@ impl ClientBuilder {
     /// [`Client::unmatched`] is called.
     pub fn session(self, policy: SessionPolicy) -> Self {
         self.with(|config| config.session(policy))
+    }
+
+    /// Keeps the session in a store, from which a later run of the program goes on with it. It needs
+    /// a [`client_id`](Self::client_id), and a [session policy](Self::session) that lets the server
+    /// keep its part. By default the session lives in memory, as long as the client.
+    ///
+    /// See [the crate](crate#a-session-that-outlives-the-program) for what survives which end of the
+    /// program.
+    pub fn session_store(mut self, store: impl SessionStore) -> Self {
+        self.store = Some(Store(Arc::new(store)));
+        self
     }
 
     /// The longest time that the connection may be idle, in whole seconds; 60 by default, zero for
@@ -340,7 +355,7 @@ impl ClientBuilder {
         };
         let open = move |attempt: Attempt| connector.clone().open(attempt.target);
         let dialler = dial::dialler(open, self.credentials);
-        keep_connected(config, dialler, text).await
+        keep_connected(config, self.store, dialler, text).await
     }
 
     /// Connects over transports that the application opens, one for each attempt, and runs the
@@ -412,7 +427,7 @@ impl ClientBuilder {
             }
         };
         let dialler = dial::dialler(open, self.credentials);
-        keep_connected(self.config, dialler, self.address).await
+        keep_connected(self.config, self.store, dialler, self.address).await
     }
 
     /// Connects over a transport that the application has made, and runs the driver as a task of
@@ -434,37 +449,47 @@ impl ClientBuilder {
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        let session = session(self.config)?;
-        let shared = Arc::new(Shared::new(session));
+        let (shared, keeper) = open(self.config, self.store, &self.address).await?;
         let now = shared.now();
         shared.call(|state| state.start(now));
-        let driver = Driver::over(Arc::clone(&shared), transport);
+        let driver = Driver::over(Arc::clone(&shared), transport, keeper);
         let (client, driver) = handshake(&shared, driver, self.address).await?;
         tokio::spawn(driver);
         Ok(client)
     }
 }
 
-fn session(config: ClientConfig) -> Result<Session, ConnectError> {
+/// Makes the state of a client, and finds the place where its session is kept.
+async fn open(
+    config: ClientConfig,
+    store: Option<Store>,
+    server: &str,
+) -> Result<(Arc<Shared>, Option<Keeper>), ConnectError> {
     // The standard library's hash keys come from the system's randomness.
     let random = RandomState::new();
     let mut seed = [0; 32];
     for (number, word) in seed.chunks_exact_mut(8).enumerate() {
         word.copy_from_slice(&random.hash_one(number).to_le_bytes());
     }
-    Ok(Session::new(config, seed)?)
+    let Opened { session, now, keeper } = keeper::open(config, seed, store, server).await?;
+    let shared = Shared::new(session, now);
+    if keeper.is_some() {
+        shared.call(|state| state.keep());
+    }
+    Ok((Arc::new(shared), keeper))
 }
 
 /// Connects over transports that `dialler` opens, for as long as the client lasts.
 async fn keep_connected<S: AsyncRead + AsyncWrite>(
     config: ClientConfig,
+    store: Option<Store>,
     dialler: Dialler<S>,
     address: String,
 ) -> Result<(Client, Driver<S>), ConnectError> {
-    let shared = Arc::new(Shared::new(session(config)?));
+    let (shared, keeper) = open(config, store, &address).await?;
     let now = shared.now();
     shared.call(|state| state.start_managed(now));
-    let driver = Driver::dialling(Arc::clone(&shared), dialler);
+    let driver = Driver::dialling(Arc::clone(&shared), dialler, keeper);
     handshake(&shared, driver, address).await
 }
 

@@ -179,6 +179,22 @@ impl Client {
         .await
     }
 
+    /// Resolves once everything that was done until now is in the
+    /// [store](ClientBuilder::session_store): what was published so far survives whatever the store
+    /// protects from. Without a store there is nothing to wait for.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe to drop at any time; it is stored all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`] if it could not be stored.
+    pub async fn stored(&self) -> Result<(), ConnectionError> {
+        let mut revision = None;
+        poll_fn(|cx| self.shared.call(|state| state.poll_stored(&mut revision, cx.waker()))).await
+    }
+
     /// The terms of the connection while it stands: what the server allows, and what is in force.
     #[must_use]
     pub fn negotiated(&self) -> Option<Negotiated> {

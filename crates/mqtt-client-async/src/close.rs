@@ -50,6 +50,16 @@ impl Close {
         self
     }
 
+    /// Adds a User Property to DISCONNECT. They keep the order in which they are added.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if a text cannot be sent.
+    pub fn user_property(mut self, name: &str, value: &str) -> Result<Self, EncodeError> {
+        self.options = self.options.user_property(name, value)?;
+        Ok(self)
+    }
+
     /// Says why in words, for the server's log.
     ///
     /// # Errors
@@ -92,7 +102,11 @@ impl Future for Closing {
                 state.disconnect(&close.options);
                 *has_begun = true;
             }
-            if let Status::Closed(cause) = state.status() {
+            // With a store the end of the session has to be written as well.
+            let is_stored = state.ledger.is_none();
+            if let Status::Closed(cause) = state.status()
+                && is_stored
+            {
                 let cause = cause.clone();
                 let unacknowledged = state.session().outgoing_messages();
                 let unsent = state.take_unsent();
@@ -114,6 +128,7 @@ pub struct Closed {
     /// How many messages were published and have not ended: not sent, or at QoS 1 and QoS 2 not
     /// acknowledged.
     pub unacknowledged: usize,
-    /// Those of them that were not sent, oldest first. Only the first who closes gets them.
+    /// Those of them that were not sent, oldest first. Only the first who closes gets them. None
+    /// where the session is [stored](crate::ClientBuilder::session_store): the next run sends them.
     pub unsent: Vec<UnsentMessage>,
 }

@@ -16,6 +16,7 @@ use tokio::time::Sleep;
 
 use crate::dial::{Dialler, Dialling};
 use crate::error::ConnectionError;
+use crate::keeper::{Change, Keeper};
 use crate::shared::{Input, Shared};
 
 /// How much is read before those who read the messages get their turn. Not more: what they free
@@ -48,6 +49,8 @@ pub struct Driver<S> {
     /// The transport that is being opened; locked by nobody, but so the driver can be shared.
     dialling: Option<Mutex<OpaqueDialling<S>>>,
     transport: Option<Pin<Box<S>>>,
+    /// Where the session is kept, if not in memory alone.
+    keeper: Option<Keeper>,
     read: Box<[u8]>,
     out: TransmitBuf,
     timer: Pin<Box<Sleep>>,
@@ -92,24 +95,29 @@ impl<S> fmt::Debug for OpaqueDialling<S> {
 
 impl<S: AsyncRead + AsyncWrite> Driver<S> {
     /// Drives the one connection over this transport.
-    pub(crate) fn over(shared: Arc<Shared>, transport: S) -> Self {
-        let mut driver = Self::new(shared, None);
+    pub(crate) fn over(shared: Arc<Shared>, transport: S, keeper: Option<Keeper>) -> Self {
+        let mut driver = Self::new(shared, None, keeper);
         driver.transport = Some(Box::pin(transport));
         driver.phase = Phase::Open;
         driver
     }
 
     /// Drives connections over transports that this opens.
-    pub(crate) fn dialling(shared: Arc<Shared>, dialler: Dialler<S>) -> Self {
-        Self::new(shared, Some(OpaqueDialler(dialler)))
+    pub(crate) fn dialling(
+        shared: Arc<Shared>,
+        dialler: Dialler<S>,
+        keeper: Option<Keeper>,
+    ) -> Self {
+        Self::new(shared, Some(OpaqueDialler(dialler)), keeper)
     }
 
-    fn new(shared: Arc<Shared>, dialler: Option<OpaqueDialler<S>>) -> Self {
+    fn new(shared: Arc<Shared>, dialler: Option<OpaqueDialler<S>>, keeper: Option<Keeper>) -> Self {
         Self {
             shared,
             dialler,
             dialling: None,
             transport: None,
+            keeper,
             read: vec![0; READ].into_boxed_slice(),
             out: TransmitBuf::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -128,6 +136,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         let mut is_due = false;
         loop {
             is_due |= self.poll_timer(cx);
+            self.store(None, cx);
             let mut input = Input::Nothing;
             let mut stands = false;
             if let Some(dialling) = &mut self.dialling {
@@ -152,6 +161,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
                 self.transport = None;
                 stands = false;
             }
+            let has_stored = self.store(turn.change, cx);
             if turn.is_closed {
                 self.phase = Phase::Done;
                 return Poll::Ready(());
@@ -169,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
                 return Poll::Ready(());
             }
             is_due = self.arm(turn.deadline, cx);
-            if !is_due {
+            if !is_due && !has_stored {
                 return Poll::Pending;
             }
         }
@@ -182,6 +192,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         let mut is_due = false;
         loop {
             is_due |= self.poll_timer(cx);
+            self.store(None, cx);
             let mut input = Input::Nothing;
             if self.accepts_input
                 && let Some(transport) = &mut self.transport
@@ -206,9 +217,12 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             let begins_to_read = turn.accepts_input && !self.accepts_input;
             self.accepts_input = turn.accepts_input;
             if turn.has_ended || turn.is_closed {
+                self.store(turn.change, cx);
                 return Poll::Ready(!turn.has_failed);
             }
-            let is_written = match self.write(cx) {
+            let has_stored = self.store(turn.change, cx);
+            let written = if turn.may_write { self.write(cx) } else { Poll::Pending };
+            let is_written = match written {
                 Poll::Pending => false,
                 Poll::Ready(Ok(())) => true,
                 Poll::Ready(Err(error)) => {
@@ -223,10 +237,36 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
                 return Poll::Pending;
             }
             // A transport that had something may have more, and what was written made room.
-            if !(has_input || begins_to_read || is_due || (is_written && turn.has_more)) {
+            let goes_on = is_due || has_stored || (is_written && turn.has_more);
+            if !(has_input || begins_to_read || goes_on) {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Writes what is due to the store. True if something has been written.
+    fn store(&mut self, change: Option<Change>, cx: &mut Context<'_>) -> bool {
+        let Self { keeper: Some(keeper), shared, .. } = self else { return false };
+        keeper.advance(shared, change, cx)
+    }
+
+    /// Writes to the store until it lets through what is to be sent, or, with `is_last`, until it
+    /// holds everything. False if what is to be sent may never leave.
+    fn store_all(&mut self, is_last: bool, cx: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            let (change, may_write) = self.shared.store_due(is_last);
+            let has_stored = self.store(change, cx);
+            if may_write && !is_last {
+                return Poll::Ready(true);
+            }
+            if !has_stored {
+                return if self.is_storing() { Poll::Pending } else { Poll::Ready(may_write) };
+            }
+        }
+    }
+
+    fn is_storing(&mut self) -> bool {
+        self.keeper.as_mut().is_some_and(Keeper::is_busy)
     }
 
     /// Writes until nothing is left, here or in the transport.
@@ -298,8 +338,12 @@ impl<S: AsyncRead + AsyncWrite> Future for Driver<S> {
                 }
                 Phase::Flushing => {
                     // What cannot be written any more is nobody's loss: the connection has ended.
-                    if driver.write(cx).is_pending() && driver.timer.as_mut().poll(cx).is_pending()
-                    {
+                    let is_written = match driver.store_all(false, cx) {
+                        Poll::Pending => Poll::Pending,
+                        Poll::Ready(true) => driver.write(cx).map(drop),
+                        Poll::Ready(false) => Poll::Ready(()),
+                    };
+                    if is_written.is_pending() && driver.timer.as_mut().poll(cx).is_pending() {
                         return Poll::Pending;
                     }
                     driver.phase = Phase::Closing;
@@ -317,7 +361,12 @@ impl<S: AsyncRead + AsyncWrite> Future for Driver<S> {
                     driver.armed = None;
                     driver.phase = if driver.dialler.is_some() { Phase::Idle } else { Phase::Done };
                 }
-                Phase::Done => return Poll::Ready(driver.shared.result()),
+                Phase::Done => {
+                    ready!(driver.store_all(true, cx));
+                    driver.keeper = None;
+                    driver.shared.end_store();
+                    return Poll::Ready(driver.shared.result());
+                }
             }
         }
     }

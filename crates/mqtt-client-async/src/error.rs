@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use mqtt_codec::{ConnectReason, EncodeError, PropertyBuf, SubAckReason, TopicError};
 use mqtt_session::{
-    Acknowledgement, ClientCloseCause, ConfigError, DialFault, ServerLimit, UnsentMessage,
+    Acknowledgement, ClientCloseCause, ConfigError, DialFault, SavedSessionError, ServerLimit,
+    UnsentMessage,
 };
 
 use crate::address::AddressError;
@@ -33,6 +34,9 @@ pub enum ConnectionError {
         /// What the system says, if it was asked.
         source: Option<Arc<io::Error>>,
     },
+    /// The store did not take the session; what depends on it was not sent.
+    #[error(transparent)]
+    Store(Arc<StoreError>),
     /// The driver was dropped: nobody moves bytes any more.
     #[error("the driver of the connection was dropped; keep it running as long as the client")]
     DriverDropped,
@@ -44,6 +48,44 @@ impl ConnectionError {
     pub fn is_disconnected(&self) -> bool {
         matches!(self, Self::Closed(cause) if matches!(**cause, ClientCloseCause::Disconnected))
     }
+}
+
+/// Why a session cannot be kept in its store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no Client Identifier, by which the session would be known.
+    #[error("a session that is stored needs a name to be known by: set `client_id`")]
+    NoClientId,
+    /// The place of the session cannot be opened or read.
+    #[error("{name} cannot be had from its store: {source}")]
+    Unavailable {
+        /// Whose session it is.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// What is stored there is no session. It is left as it is.
+    #[error(
+        "the session stored at {location} cannot be used: {source}; put a copy of it back, or move \
+         it away to begin a new session, without the messages that are in this one"
+    )]
+    Unusable {
+        /// Where it is.
+        location: String,
+        /// What is wrong with it.
+        source: SavedSessionError,
+    },
+    /// The session could not be written.
+    #[error(
+        "the session could not be stored at {location}: {source}; nothing was sent that depends on it"
+    )]
+    NotSaved {
+        /// Where it was to be.
+        location: String,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// Why a connection could not be made.
@@ -60,6 +102,9 @@ pub enum ConnectError {
     #[cfg(feature = "rustls")]
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The session cannot be kept in the store that was given.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// No random numbers, or no thread for the driver: see the source.
     #[error("the connection could not be set up: {0}")]
     Setup(#[source] io::Error),
@@ -97,7 +142,7 @@ impl ConnectError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Address(_) | Self::Config(_) => false,
+            Self::Address(_) | Self::Config(_) | Self::Store(_) => false,
             #[cfg(feature = "rustls")]
             Self::Tls(_) => false,
             Self::Refused { reason, properties } => {
@@ -236,6 +281,19 @@ pub enum SubscribeError {
     },
     /// There is no connection, or it ended before the server answered.
     #[error("the subscription is not made: {0}")]
+    Connection(#[from] ConnectionError),
+}
+
+/// Why there is no answer to an UNSUBSCRIBE. The subscription has ended, unless the property was at
+/// fault: then it ends when the future is dropped.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnsubscribeError {
+    /// A property cannot be sent.
+    #[error("a property of UNSUBSCRIBE cannot be sent: {0}")]
+    Property(#[source] EncodeError),
+    /// There is no connection, or it ended before the server answered.
+    #[error("the server has not answered: {0}")]
     Connection(#[from] ConnectionError),
 }
 

@@ -75,10 +75,43 @@
 //! | [`Publish::send`] | not published while it waits for room; published without a result afterwards |
 //! | [`Pending`] | published without a result |
 //! | [`Subscribe`] | the subscription is undone |
+//! | [`Unsubscribe`] | the subscription ends all the same |
 //! | [`Request`] | nobody waits for the response; what was published stays so |
 //! | [`Subscription::next`], [`Unmatched::next`], [`States::next`] | nothing is lost |
-//! | [`Client::ready`] | nothing happens |
+//! | [`Client::ready`], [`Client::stored`] | nothing happens |
 //! | [`Close`] | closed all the same, once it was polled |
+//!
+//! # A session that outlives the program
+//!
+//! With [`session_store`](ClientBuilder::session_store) the session is kept in a [`SessionStore`]:
+//! a `FileStore`, [memory](MemoryStore), or one of the application. A later run with the same server
+//! and Client Identifier goes on with it: it sends again what was not acknowledged, under the same
+//! packet identifiers, and knows the QoS 2 messages that the server may send again.
+//!
+//! *Nothing leaves that the store does not know of.* The driver hands the session to the store on a
+//! thread that may block, and holds back what depends on it; reading goes on meanwhile. One write
+//! covers all that has happened since the one before, so their number follows the speed of the store
+//! and not the number of messages. QoS 0 messages change nothing, and wait for a write only if one is
+//! due. Where nothing waits for it, a change is written within 20 milliseconds. One write takes as
+//! much as waits to be sent or acknowledged, at most
+//! [`max_outgoing_bytes`](ClientBuilder::max_outgoing_bytes), so a small bound makes for quick ones.
+//!
+//! | killed at any moment, with a `FileStore` | afterwards |
+//! |---|---|
+//! | a QoS 1 or QoS 2 message that was published, and [`Client::stored`] had resolved, or any byte of it had left | it reaches the server: at QoS 1 at least once, at QoS 2 exactly once |
+//! | a QoS 1 or QoS 2 message that was published a moment before | as above, or it is gone with the process and the server never saw it |
+//! | a message whose acknowledgement had come a moment before | at QoS 1 it may be sent once more, at QoS 2 it is not delivered again |
+//! | a QoS 2 message that was received, and whose PUBREC had left | it does not come again |
+//! | a QoS 1 or QoS 2 message that was read and not yet acknowledged to the server | it comes again |
+//! | a QoS 0 message | it is lost if it had not left, also if it waited for a connection and no write came between |
+//!
+//! Message Expiry Intervals go on counting while the program does not run. Subscriptions are made
+//! anew by the program; what comes for those of the earlier run, and matches none, waits until one
+//! is made that matches it or [`Client::unmatched`] is called. What becomes of messages of the
+//! earlier run is told to nobody, except that a refusal is logged.
+//!
+//! A store that fails ends the client with [`ConnectionError::Store`]. Bytes that are no session are
+//! [`StoreError::Unusable`] when connecting, and are left as they are.
 //!
 //! # Bounds
 //!
@@ -95,6 +128,9 @@ mod close;
 mod dial;
 mod driver;
 mod error;
+#[cfg(feature = "file-store")]
+mod file_store;
+mod keeper;
 mod message;
 mod publish;
 mod readers;
@@ -103,19 +139,22 @@ mod room;
 mod shared;
 mod slab;
 mod state;
+mod store;
 mod subscribe;
 #[cfg(feature = "rustls")]
 mod tls;
 mod transport;
+mod unsubscribe;
 
 pub use mqtt_codec::{
     ConnectReason, DisconnectReason, EncodeError, Properties, PropertyBuf, PubAckReason, QoS,
-    RetainHandling, SubAckReason, TopicError,
+    RetainHandling, SubAckReason, TopicError, UnsubAckReason,
 };
 pub use mqtt_session::{
     Acknowledgement, Attempt, Backoff, ClientCloseCause, ClientStatistics, ConfigError, DialFault,
-    Jitter, Negotiated, Offline, OnFull, OnFullQos0, Overflow, Reconnect, Republish, ServerLimit,
-    ServerReference, SessionPolicy, Target, UnsentMessage, Violation, Will,
+    Jitter, Negotiated, Offline, OnFull, OnFullQos0, Overflow, Reconnect, Republish,
+    SavedSessionError, ServerLimit, ServerReference, SessionPolicy, Target, UnsentMessage,
+    Violation, Will,
 };
 
 pub use self::address::AddressError;
@@ -125,16 +164,21 @@ pub use self::close::{Close, Closed, Closing};
 pub use self::dial::Credentials;
 pub use self::driver::Driver;
 pub use self::error::{
-    ConnectError, ConnectionError, EnqueueError, PublishError, RequestError, SubscribeError,
+    ConnectError, ConnectionError, EnqueueError, PublishError, RequestError, StoreError,
+    SubscribeError, UnsubscribeError,
 };
+#[cfg(feature = "file-store")]
+pub use self::file_store::FileStore;
 pub use self::message::Message;
 pub use self::publish::{Payload, Pending, Publish, Published, Sending};
 pub use self::request::{Request, Requesting};
 pub use self::state::{State, States};
+pub use self::store::{MemoryStore, SessionStore, StoredName, StoredSession};
 pub use self::subscribe::{IntoFilters, Subscribe, Subscribing, Subscription, Unmatched};
 #[cfg(feature = "rustls")]
 pub use self::tls::{Tls, TlsError};
 pub use self::transport::Transport;
+pub use self::unsubscribe::{Unsubscribe, Unsubscribed, Unsubscribing};
 #[cfg(feature = "rustls")]
 pub use rustls;
 
@@ -159,6 +203,9 @@ const _: () = {
     is_send_and_sync::<Request<'_>>();
     is_send::<Requesting<'_>>();
     is_send_and_sync::<RequestError>();
+    is_send_and_sync::<Unsubscribe>();
+    is_send::<Unsubscribing>();
+    is_send_and_sync::<MemoryStore>();
     is_send_and_sync::<ConnectError>();
     is_send_and_sync::<PublishError>();
     is_send_and_sync::<SubscribeError>();

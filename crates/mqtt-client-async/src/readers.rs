@@ -156,6 +156,12 @@ impl State {
         key.and_then(|key| self.session.buffer(key)).unwrap_or_default()
     }
 
+    /// The subscription of a reader, if it has not ended.
+    pub(crate) fn key_of_open_reader(&mut self, reader: usize) -> Option<SubscriptionKey> {
+        let reader = self.readers.readers.get_mut(reader)?;
+        (!reader.has_ended).then_some(reader.key)
+    }
+
     /// A reader is gone.
     pub(crate) fn drop_reader(&mut self, number: usize) {
         let Some(reader) = self.readers.readers.remove(number) else { return };

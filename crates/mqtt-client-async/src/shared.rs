@@ -17,11 +17,13 @@ use mqtt_session::{
 use tokio::time::Instant;
 
 use crate::dial::{Credentials, DialFailure};
-use crate::error::ConnectionError;
+use crate::error::{ConnectionError, StoreError};
+use crate::keeper::{Change, Due, Ledger};
 use crate::readers::{Answer, Readers};
 use crate::request::Requests;
 use crate::room::Room;
 use crate::slab::Slab;
+use crate::unsubscribe::{Unsubscribed, Unsubscribes};
 
 /// The driver takes no more out of the state machine while so many bytes wait to be written.
 const OUT_HIGH: usize = 64 * 1024;
@@ -31,6 +33,8 @@ const OUT_HIGH: usize = 64 * 1024;
 pub(crate) struct Shared {
     /// The origin of the state machine's time.
     origin: Instant,
+    /// The state machine's time then.
+    start: Time,
     state: Mutex<State>,
 }
 
@@ -54,6 +58,7 @@ pub(crate) struct State {
     room: Room,
     pub(crate) readers: Readers,
     pub(crate) requests: Requests,
+    pub(crate) unsubscribes: Unsubscribes,
     /// Clients and subscriptions that the application holds.
     handles: usize,
     /// Whether the session decides when there is a connection.
@@ -70,8 +75,14 @@ pub(crate) struct State {
     dial_failure: Option<DialFailure>,
     /// Why the last connection has ended.
     last_cause: Option<ConnectionError>,
+    /// What is stored of the session, while there is a store and a driver that writes to it.
+    pub(crate) ledger: Option<Ledger>,
+    /// Whether what is left of the session is in a store.
+    pub(crate) is_kept: bool,
+    /// Nothing may leave any more.
+    has_store_failed: bool,
     /// Those to wake once the lock is released.
-    wakers: Vec<Waker>,
+    pub(crate) wakers: Vec<Waker>,
 }
 
 /// How the connection is.
@@ -120,13 +131,18 @@ pub(crate) struct Turn {
     pub(crate) drops_dial: bool,
     /// The client has ended.
     pub(crate) is_closed: bool,
+    /// Whether what is to be sent may be written: the store knows of it.
+    pub(crate) may_write: bool,
+    /// What is to be written to the store.
+    pub(crate) change: Option<Change>,
 }
 
 impl Shared {
-    pub(crate) fn new(session: Session) -> Self {
+    /// `start` is the time that the state machine has reached.
+    pub(crate) fn new(session: Session, start: Time) -> Self {
         let state = State {
             session,
-            now: Time::ZERO,
+            now: start,
             driver: None,
             has_work: false,
             status: Status::Connecting,
@@ -137,6 +153,7 @@ impl Shared {
             room: Room::new(),
             readers: Readers::new(),
             requests: Requests::new(),
+            unsubscribes: Unsubscribes::new(),
             handles: 0,
             is_managed: false,
             attempt: None,
@@ -145,20 +162,22 @@ impl Shared {
             failure: None,
             dial_failure: None,
             last_cause: None,
+            ledger: None,
+            is_kept: false,
+            has_store_failed: false,
             wakers: Vec::new(),
         };
-        Self { origin: Instant::now(), state: Mutex::new(state) }
+        Self { origin: Instant::now(), start, state: Mutex::new(state) }
     }
 
     /// The time, as the state machine counts it.
     pub(crate) fn now(&self) -> Time {
-        let nanos = self.origin.elapsed().as_nanos();
-        Time::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        self.start + self.origin.elapsed()
     }
 
     /// When `time` is on tokio's clock.
     pub(crate) fn instant(&self, time: Time) -> Instant {
-        self.origin + time.duration_since(Time::ZERO)
+        self.origin + time.duration_since(self.start)
     }
 
     /// Does something with the state, and wakes the driver if that gave it work.
@@ -219,11 +238,48 @@ impl Shared {
         });
     }
 
+    /// The store does not take the session: nothing that depends on it may leave, so nothing goes
+    /// on.
+    pub(crate) fn store_failed(&self, error: StoreError) {
+        tracing::error!(%error, "the client ends");
+        let error = ConnectionError::Store(Arc::new(error));
+        self.call(|state| {
+            state.is_kept = false;
+            state.has_store_failed = true;
+            let mut wakers = mem::take(&mut state.wakers);
+            state.close(error.clone(), &mut wakers);
+            // That the application has left is not the whole truth any more.
+            state.set_status(Status::Closed(error), &mut wakers);
+            state.end_store(&mut wakers);
+            state.wakers = wakers;
+        });
+    }
+
+    /// What is to be written to the store, and whether what is to be sent may be written. After
+    /// the end of the client, `is_last`, nothing is put off.
+    pub(crate) fn store_due(&self, is_last: bool) -> (Option<Change>, bool) {
+        let now = self.now();
+        let mut state = self.lock();
+        let Due { change, .. } = state.store_due(now, is_last);
+        let lets_through = state.ledger.as_ref().is_none_or(Ledger::lets_through);
+        (change, lets_through && !state.has_store_failed)
+    }
+
+    /// Nothing is written to the store any more.
+    pub(crate) fn end_store(&self) {
+        self.call(|state| {
+            let mut wakers = mem::take(&mut state.wakers);
+            state.end_store(&mut wakers);
+            state.wakers = wakers;
+        });
+    }
+
     /// The driver is gone.
     pub(crate) fn driver_dropped(&self) {
         self.call(|state| {
             let mut wakers = mem::take(&mut state.wakers);
             state.close(ConnectionError::DriverDropped, &mut wakers);
+            state.end_store(&mut wakers);
             state.wakers = wakers;
         });
     }
@@ -270,21 +326,33 @@ impl State {
             self.session.handle_timeout(now);
         }
         self.take_events(wakers);
+        // What the store does not know of yet stays as it is until it has left.
+        let is_held = self.ledger.is_some() && !out.is_empty();
         let budget = OUT_HIGH.saturating_sub(out.len());
-        if budget > 0 {
+        if budget > 0 && !is_held {
             self.session.poll_transmit(now, out, budget);
             self.take_events(wakers);
+            if let Some(ledger) = &mut self.ledger
+                && !out.is_empty()
+            {
+                ledger.needs(self.session.revision());
+            }
         }
         self.call_into_room(wakers);
+        let Due { change, at } = self.store_due(now, false);
         let deadline = self.session.poll_timeout().map(|deadline| deadline.at);
+        let deadline = deadline.into_iter().chain(at).min();
         Turn {
             accepts_input: self.session.accepts_input(),
-            has_more: out.len() >= OUT_HIGH,
+            has_more: is_held || out.len() >= OUT_HIGH,
             deadline,
             has_ended: mem::take(&mut self.has_ended),
-            has_failed: matches!(self.last_cause, Some(ConnectionError::Io(_))),
+            has_failed: matches!(self.last_cause, Some(ConnectionError::Io(_)))
+                || self.has_store_failed,
             drops_dial: mem::take(&mut self.drops_dial),
             is_closed: matches!(self.status, Status::Closed(_)),
+            may_write: self.ledger.as_ref().is_none_or(Ledger::lets_through),
+            change,
         }
     }
 
@@ -357,7 +425,11 @@ impl State {
         &self.session
     }
 
+    /// Messages that were not sent, unless the next run of the program sends them.
     pub(crate) fn take_unsent(&mut self) -> Vec<UnsentMessage> {
+        if self.is_kept {
+            return Vec::new();
+        }
         let unsent = self.session.take_unsent(self.now);
         unsent.into_iter().map(|(_, message)| message).collect()
     }
@@ -547,24 +619,34 @@ impl State {
                     let error = self.outage(*cause);
                     self.close(error, wakers);
                 }
-                // Nobody waits for the end of a subscription that was dropped, and no
-                // authentication was asked for.
-                ClientEvent::Unsubscribed { .. }
-                | ClientEvent::Challenged { .. }
-                | ClientEvent::Authenticated { .. }
-                | _ => {}
+                ClientEvent::Unsubscribed { subscription, results, properties } => {
+                    let answer = Unsubscribed { results, properties };
+                    self.unsubscribes.ended(subscription, answer, wakers);
+                }
+                // No authentication was asked for.
+                ClientEvent::Challenged { .. } | ClientEvent::Authenticated { .. } | _ => {}
             }
         }
     }
 
     fn publish_ended(&mut self, waiter: usize, outcome: PublishOutcome, wakers: &mut Vec<Waker>) {
-        let Some(state) = self.publishes.get_mut(waiter) else { return };
+        let Some(state) = self.publishes.get_mut(waiter) else {
+            if !matches!(outcome, PublishOutcome::Acknowledged(_)) {
+                tracing::warn!(?outcome, "a message of an earlier run has ended");
+            }
+            return;
+        };
         match mem::replace(state, Waiter::Done(Ok(outcome))) {
             Waiter::Waiting(waker) => wakers.extend(waker),
             Waiter::Done(_) | Waiter::Abandoned => {
                 self.publishes.remove(waiter);
             }
         }
+    }
+
+    /// Wakes everybody who watches the connection.
+    pub(crate) fn wake_watchers(&mut self, wakers: &mut Vec<Waker>) {
+        wakers.append(&mut self.watchers);
     }
 
     fn set_status(&mut self, status: Status, wakers: &mut Vec<Waker>) {
@@ -586,6 +668,7 @@ impl State {
         }
         self.readers.end(wakers);
         self.requests.close(&error, wakers);
+        self.unsubscribes.close(&error, wakers);
         self.set_status(Status::Closed(error), wakers);
         self.call_into_room(wakers);
     }

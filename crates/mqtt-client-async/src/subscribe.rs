@@ -15,6 +15,7 @@ use crate::Client;
 use crate::error::SubscribeError;
 use crate::message::Message;
 use crate::shared::Shared;
+use crate::unsubscribe::Unsubscribe;
 
 /// One topic filter or several: a string, or an array, slice or `Vec` of strings.
 pub trait IntoFilters {
@@ -267,9 +268,9 @@ fn granted(
 
 /// Reads messages from behind the lock.
 #[derive(Debug)]
-struct Reader {
-    shared: Arc<Shared>,
-    number: usize,
+pub(crate) struct Reader {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) number: usize,
 }
 
 impl Reader {
@@ -329,6 +330,12 @@ impl Subscription {
     /// The next message if one has come already.
     pub fn try_next(&mut self) -> Option<Message> {
         self.reader.try_next()
+    }
+
+    /// Ends the subscription, as dropping it does, with an answer: await it. What had come and was
+    /// not read is acknowledged and dropped.
+    pub fn unsubscribe(self) -> Unsubscribe {
+        Unsubscribe::new(self.reader)
     }
 
     /// The filters with the QoS that the server granted for each.

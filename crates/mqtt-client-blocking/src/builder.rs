@@ -15,7 +15,8 @@ use crate::error::CallError;
 use crate::inside::may_wait;
 use crate::wait::block_on;
 use crate::{
-    Attempt, Backoff, ConnectError, Credentials, Offline, Reconnect, Republish, SessionPolicy, Will,
+    Attempt, Backoff, ConnectError, Credentials, Offline, Reconnect, Republish, SessionPolicy,
+    SessionStore, Will,
 };
 #[cfg(feature = "rustls")]
 use crate::{Tls, rustls};
@@ -43,6 +44,16 @@ impl ClientBuilder {
     /// [`Client::unmatched`] is called.
     pub fn session(self, policy: SessionPolicy) -> Self {
         Self(self.0.session(policy))
+    }
+
+    /// Keeps the session in a store, from which a later run of the program goes on with it. It needs
+    /// a [`client_id`](Self::client_id), and a [session policy](Self::session) that lets the server
+    /// keep its part. By default the session lives in memory, as long as the client.
+    ///
+    /// See [the async client](mqtt_client_async#a-session-that-outlives-the-program) for what
+    /// survives which end of the program.
+    pub fn session_store(self, store: impl SessionStore) -> Self {
+        Self(self.0.session_store(store))
     }
 
     /// The longest time that the connection may be idle, in whole seconds; 60 by default, zero for

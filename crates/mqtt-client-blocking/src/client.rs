@@ -12,7 +12,7 @@ use crate::publish::Publish;
 use crate::request::Request;
 use crate::state::States;
 use crate::subscribe::{Subscribe, Unmatched};
-use crate::wait::{Gate, deadline, wait_for};
+use crate::wait::{Gate, block_on, deadline, wait_for};
 use crate::{ClientStatistics, ConnectionError, IntoFilters, Message, Negotiated, Payload};
 
 /// How long the drop of the last handle waits for the goodbye to leave.
@@ -133,6 +133,18 @@ impl Client {
         may_wait()?;
         let ready = wait_for(self.client.ready(), deadline).ok_or(CallError::Timeout)?;
         ready.map_err(CallError::Failed)
+    }
+
+    /// Waits until everything that was done until now is in the
+    /// [store](ClientBuilder::session_store): what was published so far survives whatever the store
+    /// protects from. Without a store there is nothing to wait for.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Failed`] if it could not be stored, and [`CallError::InsideRuntime`].
+    pub fn stored(&self) -> Result<(), CallError<ConnectionError>> {
+        may_wait()?;
+        block_on(self.client.stored()).map_err(CallError::Failed)
     }
 
     /// The terms of the connection while it stands: what the server allows, and what is in force.

@@ -44,6 +44,16 @@ impl Close {
         self
     }
 
+    /// Adds a User Property to DISCONNECT. They keep the order in which they are added.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if a text cannot be sent.
+    pub fn user_property(mut self, name: &str, value: &str) -> Result<Self, EncodeError> {
+        self.close = self.close.user_property(name, value)?;
+        Ok(self)
+    }
+
     /// Says why in words, for the server's log.
     ///
     /// # Errors

@@ -76,8 +76,11 @@ mod receive;
 mod request;
 mod state;
 mod subscribe;
+mod unsubscribe;
 mod wait;
 
+#[cfg(feature = "file-store")]
+pub use mqtt_client_async::FileStore;
 pub use mqtt_client_async::{
     Acknowledgement, AddressError, Attempt, Backoff, ClientCloseCause, ClientStatistics, Closed,
     ConfigError, ConnectError, ConnectReason, ConnectionError, Credentials, DialFault,
@@ -86,6 +89,10 @@ pub use mqtt_client_async::{
     QoS, Reconnect, Republish, RequestError, RetainHandling, ServerLimit, ServerReference,
     SessionPolicy, State, SubAckReason, SubscribeError, Target, TopicError, UnsentMessage,
     Violation, Will,
+};
+pub use mqtt_client_async::{
+    MemoryStore, SavedSessionError, SessionStore, StoreError, StoredName, StoredSession,
+    UnsubAckReason, UnsubscribeError, Unsubscribed,
 };
 #[cfg(feature = "rustls")]
 pub use mqtt_client_async::{Tls, TlsError, rustls};
@@ -99,6 +106,7 @@ pub use self::receive::Messages;
 pub use self::request::Request;
 pub use self::state::States;
 pub use self::subscribe::{Subscribe, Subscription, Unmatched};
+pub use self::unsubscribe::Unsubscribe;
 
 /// Handles go wherever the application needs them.
 const _: () = {
@@ -115,4 +123,5 @@ const _: () = {
     is_send_and_sync::<Close>();
     is_send_and_sync::<Request<'_>>();
     is_send_and_sync::<CallError<ConnectError>>();
+    is_send_and_sync::<Unsubscribe>();
 };

@@ -40,6 +40,12 @@ impl<S: Stream + Unpin> Receiver<S> {
         Self { source: Mutex::new(Source { stream, states, cause: None }), bell, waker }
     }
 
+    /// The stream itself, when nobody waits at it any more.
+    pub(crate) fn into_stream(self) -> S {
+        // Nothing panics while it holds the lock.
+        self.source.into_inner().unwrap_or_else(PoisonError::into_inner).stream
+    }
+
     /// Looks at the stream itself.
     pub(crate) fn with<R>(&self, look: impl FnOnce(&S) -> R) -> R {
         look(&self.lock().stream)

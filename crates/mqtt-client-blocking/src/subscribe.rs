@@ -7,6 +7,7 @@ use crate::client::{Client, Connection};
 use crate::error::CallError;
 use crate::inside::may_wait;
 use crate::receive::{Messages, Receiver};
+use crate::unsubscribe::Unsubscribe;
 use crate::wait::block_on;
 use crate::{ConnectionError, Message, OnFull, OnFullQos0, QoS, RetainHandling, SubscribeError};
 
@@ -101,7 +102,7 @@ impl<'a> Subscribe<'a> {
         Ok(Subscription {
             granted: subscription.granted().to_vec(),
             receiver: Receiver::new(subscription, self.client.states()),
-            _connection: self.client.connection(),
+            connection: self.client.connection(),
         })
     }
 }
@@ -134,7 +135,7 @@ pub struct Subscription {
     granted: Vec<(String, QoS)>,
     // Before the connection, which waits for the goodbye that the last handle says.
     receiver: Receiver<mqtt_client_async::Subscription>,
-    _connection: Arc<Connection>,
+    connection: Arc<Connection>,
 }
 
 impl Subscription {
@@ -182,6 +183,12 @@ impl Subscription {
     /// Why the connection has ended, after the last message.
     pub fn try_recv(&self) -> Result<Option<Message>, ConnectionError> {
         self.receiver.try_recv()
+    }
+
+    /// Ends the subscription, as dropping it does, with an answer: [`wait`](Unsubscribe::wait) for
+    /// it. What had come and was not received is acknowledged and dropped.
+    pub fn unsubscribe(self) -> Unsubscribe {
+        Unsubscribe::new(self.receiver.into_stream().unsubscribe(), self.connection)
     }
 
     /// Goes through the messages, waiting for each.
