@@ -7,7 +7,7 @@ use crate::{
     cargo_tool::MDBOOK,
     error::Error,
     notice::{self, Notice},
-    process::{cargo, output, program, root, run as run_program},
+    process::{cargo, program, root, run as run_program, target},
 };
 
 mod pages;
@@ -18,7 +18,7 @@ const BOOK: &str = "docs";
 pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     Args::new(args).finish()?;
     let notices = check(&MDBOOK.ensure())?;
-    println!("the documentation is in {}", target_folder()?.join("doc").display());
+    println!("the documentation is in {}", target()?.join("doc").display());
     if notices.is_empty() {
         println!("the book is in {}", book_folder()?.display());
     }
@@ -53,15 +53,5 @@ fn build_book(mdbook: &Path) -> Result<(), Error> {
 }
 
 fn book_folder() -> Result<PathBuf, Error> {
-    Ok(target_folder()?.join("book"))
-}
-
-fn target_folder() -> Result<PathBuf, Error> {
-    let metadata = output(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)
-        .map_err(|error| Error::new(format!("cargo metadata: {error}")))?;
-    let folder = metadata.get("target_directory").and_then(serde_json::Value::as_str);
-    folder
-        .map(PathBuf::from)
-        .ok_or_else(|| Error::new("cargo metadata does not name the target folder"))
+    Ok(target()?.join("book"))
 }

@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     args::Args,
+    certificate::{self, Certificate},
     debian::{self, CHROMIUM, OPENSSL},
     error::Error,
     notice::{self, Notice},
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
 /// Runs what can run here; returns what can't.
 pub(crate) fn check() -> Result<Vec<Notice>, Error> {
     let mut notices = debian::ensure(&[&CHROMIUM, &OPENSSL]);
-    let folder = target().join("interop");
+    let folder = target()?.join("interop");
     fs::create_dir_all(&folder)?;
     copy_scripts(&folder)?;
     let python = or_notice(install_paho(&folder), PAHO, &mut notices);
@@ -46,7 +47,7 @@ pub(crate) fn check() -> Result<Vec<Notice>, Error> {
     if !OPENSSL.is_installed() {
         return Ok(notices);
     }
-    let certificate = certificate(&folder)?;
+    let certificate = certificate::make(&folder)?;
     let broker = Broker::start(&certificate)?;
     for url in &broker.urls {
         if let Some(python) = &python {
@@ -129,28 +130,6 @@ fn install_mqttjs(folder: &Path) -> Result<(), Error> {
     run_program(program("npm").args(["ci", "--silent", "--no-audit", "--prefix"]).arg(folder))
 }
 
-#[derive(Debug)]
-struct Certificate {
-    chain: PathBuf,
-    key: PathBuf,
-}
-
-/// A certificate that signs itself, for two days.
-fn certificate(folder: &Path) -> Result<Certificate, Error> {
-    let (chain, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
-    let mut command = program("openssl");
-    command
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
-        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout"])
-        .arg(&key)
-        .arg("-out")
-        .arg(&chain)
-        .stderr(Stdio::null());
-    run_program(&mut command)?;
-    Ok(Certificate { chain, key })
-}
-
 /// The broker's program, under way.
 struct Broker {
     child: Child,
@@ -162,7 +141,7 @@ struct Broker {
 impl Broker {
     fn start(certificate: &Certificate) -> Result<Self, Error> {
         run_program(cargo().args(["build", "--quiet", "-p", "mqtt-broker-lite"]))?;
-        let mut command = program(target().join("debug/mqtt-broker-lite"));
+        let mut command = program(target()?.join("debug/mqtt-broker-lite"));
         for listener in LISTENERS {
             command.args(["--listen", listener]);
         }

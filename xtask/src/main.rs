@@ -13,6 +13,7 @@ use std::process::ExitCode;
 mod args;
 mod bench;
 mod cargo_tool;
+mod certificate;
 mod ci;
 mod conformance;
 mod debian;

@@ -18,10 +18,15 @@ pub(crate) fn root() -> PathBuf {
     manifest.parent().map_or_else(|| manifest.clone(), Path::to_path_buf)
 }
 
-/// The folder that cargo builds into.
-pub(crate) fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root().join("target"), |folder| root().join(folder))
+/// The folder that cargo builds into, wherever it was told to.
+pub(crate) fn target() -> Result<PathBuf, Error> {
+    let metadata = output(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)
+        .map_err(|error| Error::new(format!("cargo metadata: {error}")))?;
+    let folder = metadata.get("target_directory").and_then(serde_json::Value::as_str);
+    folder
+        .map(PathBuf::from)
+        .ok_or_else(|| Error::new("cargo metadata does not name the target folder"))
 }
 
 /// The text of a file, named from the root of the workspace.

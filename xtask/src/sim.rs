@@ -71,7 +71,7 @@ fn cores() -> u64 {
 /// Builds the state machines with every fault that can be made on purpose, in a folder of their
 /// own, and shows that each is found.
 fn sabotage() -> Result<(), Error> {
-    let folder = target().join("sabotage");
+    let folder = target()?.join("sabotage");
     let flags = "--cfg mqtt_sabotage";
     run_program(
         cargo()
@@ -108,7 +108,7 @@ fn start(processes: &[Vec<String>]) -> Result<Run, Error> {
         "--bin",
         "sim",
     ]))?;
-    let binary = target().join("release/sim");
+    let binary = target()?.join("release/sim");
     let began = std::time::Instant::now();
     let mut children = Vec::new();
     for arguments in processes {

@@ -11,7 +11,7 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use crate::{
     error::Error,
-    process::{cargo, output, program, root, run as succeed},
+    process::{cargo, output, program, root, run as succeed, target},
 };
 
 const USAGE: &str = "usage: cargo xtask bench [codec|session|broker|client] [OPTIONS]";
@@ -51,7 +51,7 @@ fn build_release(package: &str) -> Result<(), Error> {
 /// Builds the workspace in `xtask/peers/NAME` and returns the folder with its programs.
 fn build_peers(name: &str) -> Result<PathBuf, Error> {
     let manifest = root().join("xtask/peers").join(name).join("Cargo.toml");
-    let folder = target_folder()?.join("peers");
+    let folder = target()?.join("peers");
     let mut command = cargo();
     command.args(["build", "--quiet", "--release", "--locked", "--manifest-path"]).arg(manifest);
     succeed(command.arg("--target-dir").arg(&folder))?;
@@ -97,13 +97,6 @@ fn named<T>(
 
 fn count(text: &str) -> Result<usize, Error> {
     text.parse().map_err(|_| Error::new(format!("{text} is not a number")))
-}
-
-/// Cargo's target folder, wherever it was told to be: this program lies in its profile's folder.
-fn target_folder() -> Result<PathBuf, Error> {
-    let this = std::env::current_exe()?;
-    let folder = this.ancestors().nth(2).map(PathBuf::from);
-    folder.ok_or_else(|| Error::new("this program lies in no target folder"))
 }
 
 /// The middle of the values; of two middles their mean; 0 of none.

@@ -23,7 +23,7 @@ use serde_json::json;
 
 use self::{
     meter::Cores,
-    peers::{PEERS, Peer, Program},
+    peers::{Need, PEERS, Peer, Program},
     process::Broker,
     report::{Outcome, Runs},
     rows::{ROWS, Row},
@@ -73,6 +73,9 @@ pub(super) fn run(args: &[String]) -> Result<(), Error> {
     if options.peers.iter().any(|peer| matches!(peer.program, Program::Workspace(_))) {
         bench::build_release("mqtt-broker-lite")?;
     }
+    if options.rows.iter().any(|row| row.need.is_some_and(Need::is_transport)) {
+        bench::build_peers("front")?;
+    }
     bench::settle_on(options.cores.load)?;
     open_enough_files()?;
 
@@ -116,6 +119,11 @@ fn measure(row: &'static Row, options: &Options) -> Vec<Runs> {
             let outcome = match peer.skips.iter().find(|(skipped, _)| *skipped == row.name) {
                 Some((_, reason)) => Outcome::Without((*reason).to_owned()),
                 None if !process::is_installed(peer) => Outcome::Without("not installed".into()),
+                None if row.need.is_some_and(Need::is_transport)
+                    && peer.config_for(row.need).is_none() =>
+                {
+                    Outcome::Without("not compared over this transport".into())
+                }
                 None => Outcome::Measured(Vec::new()),
             };
             Runs { row, peer, outcome }
@@ -125,7 +133,7 @@ fn measure(row: &'static Row, options: &Options) -> Vec<Runs> {
         for runs in &mut all {
             let Outcome::Measured(measured) = &mut runs.outcome else { continue };
             let named = runs.peer.config_for(row.need);
-            let result = Broker::start(runs.peer, options.cores.broker, named)
+            let result = Broker::start(runs.peer, options.cores, named)
                 .and_then(|broker| row.measure(runs.peer, &broker, options.cores, options.quick));
             match result {
                 Ok(one) => measured.push(one),

@@ -32,6 +32,8 @@ pub(super) enum Program {
     Workspace(&'static str),
     /// A program that the machine has.
     Installed(&'static str),
+    /// A program of a crate, of this version, once `--install` was used.
+    Crate(&'static str, &'static str),
     /// A program for Node.js in a folder of `xtask/peers`, once `--install` was used.
     Node(&'static str),
     /// The relay of this program: what the machine allows without any MQTT.
@@ -52,6 +54,19 @@ pub(super) enum Ready {
 pub(super) enum Need {
     /// 10,000 filters of one client.
     ManyFilters,
+    /// 64 MiB of messages that wait for one client.
+    LargeMessages,
+    /// A listener for TLS.
+    Tls,
+    /// A listener for WebSocket.
+    WebSocket,
+}
+
+impl Need {
+    /// Whether a broker without a configuration for it can't run the row.
+    pub(super) const fn is_transport(self) -> bool {
+        matches!(self, Self::Tls | Self::WebSocket)
+    }
 }
 
 /// A configuration with a name, printed beside the figures that were measured with it.
@@ -63,8 +78,10 @@ pub(super) struct NamedConfig {
     pub(super) name: &'static str,
     /// More arguments.
     pub(super) args: &'static [&'static str],
-    /// More lines of the configuration file.
+    /// More lines of the configuration file; `{certificate}` and `{key}` are filled in.
     pub(super) config: &'static str,
+    /// How the broker shows then that it serves, if not as ever.
+    pub(super) ready: Option<Ready>,
 }
 
 impl Peer {
@@ -84,12 +101,43 @@ pub(super) const PEERS: &[Peer] = &[
         version_args: &["--version"],
         config: "",
         ready: Ready::Line("listening on mqtt://127.0.0.1:"),
-        named: &[NamedConfig {
-            need: Need::ManyFilters,
-            name: "many-filters: 10,000 filters a client",
-            args: &["--config", "{config}"],
-            config: "[limits]\nsubscriptions = 10_000\n",
-        }],
+        named: &[
+            NamedConfig {
+                need: Need::ManyFilters,
+                name: "many-filters: 10,000 filters a client",
+                args: &["--config", "{config}"],
+                config: "[limits]\nsubscriptions = 10_000\n",
+                ready: None,
+            },
+            NamedConfig {
+                need: Need::LargeMessages,
+                name: "large-messages: 128 MiB queued",
+                args: &["--config", "{config}"],
+                config: "[limits]\nqueued_bytes = \"128 MiB\"\n",
+                ready: None,
+            },
+            NamedConfig {
+                need: Need::Tls,
+                name: "tls",
+                args: &[
+                    "--listen",
+                    "mqtts://127.0.0.1:0",
+                    "--certificate",
+                    "{certificate}",
+                    "--key",
+                    "{key}",
+                ],
+                config: "",
+                ready: Some(Ready::Line("listening on mqtts://127.0.0.1:")),
+            },
+            NamedConfig {
+                need: Need::WebSocket,
+                name: "websocket",
+                args: &["--listen", "ws://127.0.0.1:0"],
+                config: "",
+                ready: Some(Ready::Line("listening on ws://127.0.0.1:")),
+            },
+        ],
         skips: &[],
     },
     Peer {
@@ -105,6 +153,47 @@ pub(super) const PEERS: &[Peer] = &[
                  max_inflight_messages 0\n\
                  max_queued_messages 0\n\
                  log_type none\n",
+        ready: Ready::Serves,
+        named: &[
+            NamedConfig {
+                need: Need::Tls,
+                name: "tls",
+                args: &[],
+                config: "certfile {certificate}\nkeyfile {key}\n",
+                ready: None,
+            },
+            NamedConfig {
+                need: Need::WebSocket,
+                name: "websocket",
+                args: &[],
+                config: "protocol websockets\n",
+                ready: None,
+            },
+        ],
+        skips: &[],
+    },
+    Peer {
+        name: "rumqttd",
+        protocol: Protocol::V5,
+        program: Program::Crate("rumqttd", "0.20.0"),
+        args: &["--config", "{config}"],
+        version_args: &["--version"],
+        // Nothing may be larger than its commit log's segment; the limits are for no row in the way.
+        config: "id = 0\n\
+                 [router]\n\
+                 id = 0\n\
+                 max_connections = 10010\n\
+                 max_outgoing_packet_count = 200\n\
+                 max_segment_size = 104857600\n\
+                 max_segment_count = 10\n\
+                 [v5.1]\n\
+                 name = \"v5-1\"\n\
+                 listen = \"127.0.0.1:{port}\"\n\
+                 next_connection_delay_ms = 1\n\
+                 [v5.1.connections]\n\
+                 connection_timeout_ms = 60000\n\
+                 max_payload_size = 1048576\n\
+                 max_inflight_count = 1000\n",
         ready: Ready::Serves,
         named: &[],
         skips: &[],

@@ -13,12 +13,13 @@ use std::{
 
 use super::{
     dial,
-    peers::{NamedConfig, Peer, Program, Ready},
+    meter::Cores,
+    peers::{NamedConfig, Need, Peer, Program, Ready},
 };
 use crate::{
-    bench,
+    bench, certificate,
     error::Error,
-    process::{program, root, run},
+    process::{program, root, run, target},
 };
 
 /// How long a broker may take until it serves.
@@ -28,50 +29,67 @@ const START: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(super) struct Broker {
     child: Child,
+    /// What carries the load's plain connections to a broker that listens for another transport.
+    front: Option<Child>,
     address: SocketAddr,
     folder: PathBuf,
 }
 
 impl Broker {
-    /// Starts `peer` on `core` and waits until it serves.
+    /// Starts `peer` on its core and waits until it serves.
     pub(super) fn start(
         peer: &'static Peer,
-        core: usize,
+        cores: Cores,
         named: Option<&NamedConfig>,
     ) -> Result<Self, Error> {
-        let port = match peer.ready {
+        let ready = named.and_then(|named| named.ready).unwrap_or(peer.ready);
+        let port = match ready {
             Ready::Line(_) => 0,
             Ready::Serves => free_port()?,
         };
         let folder = fresh_folder()?;
-        let text = format!("{}{}", peer.config, named.map_or("", |named| named.config));
         let config = folder.join("broker.conf");
-        fs::write(&config, text.replace("{port}", &port.to_string()))?;
+        let mut words =
+            vec![("{port}", port.to_string()), ("{config}", config.display().to_string())];
+        if named.is_some_and(|named| named.need == Need::Tls) {
+            let made = certificate::make(&folder)?;
+            words.push(("{certificate}", made.chain.display().to_string()));
+            words.push(("{key}", made.key.display().to_string()));
+        }
+        let fill = |text: &str| {
+            words.iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
+        };
+        let text = format!("{}{}", peer.config, named.map_or("", |named| named.config));
+        fs::write(&config, fill(&text))?;
 
         let installed = Installed::find(peer)?;
         let mut command = Command::new("taskset");
-        command.args(["--cpu-list", &core.to_string()]).arg(&installed.program);
+        command.args(["--cpu-list", &cores.broker.to_string()]).arg(&installed.program);
         let named_args = named.map_or(&[][..], |named| named.args);
-        for arg in peer.args.iter().chain(named_args) {
-            let arg = arg.replace("{port}", &port.to_string());
-            command.arg(arg.replace("{config}", &config.display().to_string()));
-        }
+        command.args(peer.args.iter().chain(named_args).map(|arg| fill(arg)));
         let log = fs::File::create(folder.join("stderr"))?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         command.current_dir(installed.folder.as_deref().unwrap_or(&folder));
         let child = command
             .spawn()
             .map_err(|error| Error::from(error).context(format!("starting {}", peer.name)))?;
-        let mut broker =
-            Self { child, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), folder };
-        broker.wait_until_ready(peer).map_err(|error| {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut broker = Self { child, front: None, address, folder };
+        let need = named.map(|named| named.need);
+        broker.wait_until_ready(peer, ready, need, cores.load).map_err(|error| {
             let log = fs::read_to_string(broker.folder.join("stderr")).unwrap_or_default();
             error.context(format!("{} does not start: {}", peer.name, log.trim()))
         })?;
         Ok(broker)
     }
 
-    fn wait_until_ready(&mut self, peer: &Peer) -> Result<(), Error> {
+    fn wait_until_ready(
+        &mut self,
+        peer: &Peer,
+        ready: Ready,
+        need: Option<Need>,
+        load_core: usize,
+    ) -> Result<(), Error> {
         let stdout = self.child.stdout.take().ok_or_else(|| Error::new("no standard output"))?;
         let (lines, arriving) = mpsc::channel();
         // Goes on reading until the broker ends, so that a full pipe never blocks it.
@@ -83,7 +101,7 @@ impl Broker {
             }
         });
         let deadline = Instant::now() + START;
-        match peer.ready {
+        match ready {
             Ready::Line(prefix) => loop {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let line = arriving
@@ -94,10 +112,13 @@ impl Broker {
                         Error::new(format!("no port at the end of the ready line {line}"))
                     })?;
                     self.address.set_port(port);
-                    return Ok(());
+                    return self.put_front(need, load_core);
                 }
             },
             Ready::Serves => loop {
+                if self.front.is_none() {
+                    self.put_front(need, load_core)?;
+                }
                 match dial::connect(self.address, peer.protocol, "ready") {
                     Ok(_) => return Ok(()),
                     Err(error) if Instant::now() > deadline => return Err(error),
@@ -110,7 +131,34 @@ impl Broker {
         }
     }
 
-    /// Where the broker listens.
+    /// Starts what the load needs to reach a listener of another transport, and goes there from
+    /// now on.
+    fn put_front(&mut self, need: Option<Need>, core: usize) -> Result<(), Error> {
+        let over = match need {
+            Some(Need::Tls) => "tls",
+            Some(Need::WebSocket) => "ws",
+            _ => return Ok(()),
+        };
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", &core.to_string()]).arg(front_program()?);
+        command.args([over, &self.address.port().to_string()]);
+        if over == "tls" {
+            command.arg(self.folder.join("certificate.pem"));
+        }
+        let log = fs::File::create(self.folder.join("front"))?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut front = command.spawn().map_err(|error| Error::from(error).context("the front"))?;
+        let mut line = String::new();
+        if let Some(stdout) = front.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line)?;
+        }
+        self.front = Some(front);
+        let port = line.trim().parse().map_err(|_| Error::new("the front does not start"))?;
+        self.address.set_port(port);
+        Ok(())
+    }
+
+    /// Where the load connects.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -137,8 +185,10 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         // A broker that ended by itself was reported by the row; there is nothing left to do.
-        let _ended = self.child.kill();
-        let _reaped = self.child.wait();
+        for child in [&mut self.child].into_iter().chain(&mut self.front) {
+            let _ended = child.kill();
+            let _reaped = child.wait();
+        }
         let _removed = fs::remove_dir_all(&self.folder);
     }
 }
@@ -187,6 +237,13 @@ impl Installed {
             Program::Workspace(name) => (beside_this_program()?.join(name), None),
             Program::Relay => (std::env::current_exe()?, None),
             Program::Installed(name) => (in_path(name)?, None),
+            Program::Crate(name, version) => {
+                let program = crate_folder(name, version)?.join("bin").join(name);
+                if !program.is_file() {
+                    return Err(Error::new(format!("{name} is not installed: use --install")));
+                }
+                (program, None)
+            }
             Program::Node(name) => {
                 let folder = node_folder(name)?;
                 if !folder.join("node_modules").is_dir() {
@@ -199,9 +256,19 @@ impl Installed {
     }
 }
 
-/// Installs a peer for Node.js, by its lock file, into the target folder.
+/// Installs a peer that comes from a registry, by its lock file, into the target folder.
 pub(super) fn install(peer: &Peer) -> Result<(), Error> {
-    let Program::Node(name) = peer.program else { return Ok(()) };
+    let name = match peer.program {
+        Program::Node(name) => name,
+        Program::Crate(name, version) => {
+            let folder = crate_folder(name, version)?;
+            let wanted = format!("{name}@{version}");
+            return run(program("cargo")
+                .args(["install", "--locked", &wanted, "--root"])
+                .arg(folder));
+        }
+        Program::Workspace(_) | Program::Installed(_) | Program::Relay => return Ok(()),
+    };
     let folder = node_folder(name)?;
     fs::create_dir_all(&folder)?;
     for file in fs::read_dir(root().join("xtask/peers").join(name))? {
@@ -212,7 +279,16 @@ pub(super) fn install(peer: &Peer) -> Result<(), Error> {
 }
 
 fn node_folder(name: &str) -> Result<PathBuf, Error> {
-    Ok(bench::target_folder()?.join("peers").join(name))
+    Ok(target()?.join("peers").join(name))
+}
+
+fn crate_folder(name: &str, version: &str) -> Result<PathBuf, Error> {
+    Ok(target()?.join("peers").join(format!("{name}-{version}")))
+}
+
+/// The program between the load and other transports, as [`super::run`] has built it.
+fn front_program() -> Result<PathBuf, Error> {
+    Ok(target()?.join("peers/release/front"))
 }
 
 fn in_path(name: &str) -> Result<PathBuf, Error> {

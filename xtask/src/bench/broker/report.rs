@@ -121,8 +121,10 @@ impl Line<'_> {
         }
     }
 
-    fn is_reached(&self) -> bool {
-        self.value <= self.figure.to_reach && self.faults() == Faults::default()
+    /// Whether the figure is where it is to be, if that was said.
+    fn is_reached(&self) -> Option<bool> {
+        let to_reach = self.figure.to_reach?;
+        Some(self.value <= to_reach && self.faults() == Faults::default())
     }
 
     fn faults(&self) -> Faults {
@@ -167,8 +169,8 @@ impl Line<'_> {
             self.runs.peer.name,
             number(self.value),
             self.figure.unit.symbol(),
-            number(self.figure.to_reach),
-            if self.is_reached() { "yes" } else { "no" },
+            self.figure.to_reach.map_or_else(dash, number),
+            self.is_reached().map_or("-", |is_reached| if is_reached { "yes" } else { "no" }),
             faults.lost + faults.misplaced + faults.damaged,
             self.config(),
         )
