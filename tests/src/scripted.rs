@@ -61,7 +61,7 @@ pub fn connect(client_id: &str) -> ConnectScript {
     ConnectScript {
         client_id: client_id.to_owned(),
         clean_start: true,
-        keep_alive: 0,
+        keep_alive: None,
         properties: PropertyBuf::new(),
         will: None,
         user_name: None,
@@ -74,7 +74,7 @@ pub fn connect(client_id: &str) -> ConnectScript {
 pub struct ConnectScript {
     client_id: String,
     clean_start: bool,
-    keep_alive: u16,
+    keep_alive: Option<u16>,
     properties: PropertyBuf,
     will: Option<WillScript>,
     user_name: Option<String>,
@@ -100,7 +100,13 @@ impl ConnectScript {
 
     /// The Keep Alive in seconds.
     pub fn keep_alive(mut self, seconds: u16) -> Self {
-        self.keep_alive = seconds;
+        self.keep_alive = Some(seconds);
+        self
+    }
+
+    /// The Keep Alive in seconds, unless one was set.
+    pub fn or_keep_alive(mut self, seconds: u16) -> Self {
+        self.keep_alive.get_or_insert(seconds);
         self
     }
 
@@ -157,7 +163,7 @@ impl From<ConnectScript> for Vec<u8> {
         });
         let options = ConnectOptions {
             clean_start: script.clean_start,
-            keep_alive: script.keep_alive,
+            keep_alive: script.keep_alive.unwrap_or(0),
             properties: script.properties.as_properties(),
             client_id: &script.client_id,
             will,

@@ -234,6 +234,19 @@ impl Connection {
         }
     }
 
+    /// The reason code of the CONNACK, or `None` where the connection was closed without one.
+    pub(crate) fn answer(&mut self) -> Outcome<Option<u8>> {
+        let answered = self.wait("an answer to CONNECT", |packet| match packet {
+            Packet::ConnAck(connack) => Some(u8::from(connack.reason)),
+            _ => None,
+        });
+        match answered {
+            Ok(reason) => Ok(Some(reason)),
+            Err(_) if self.is_closed() => Ok(None),
+            Err(finding) => Err(finding),
+        }
+    }
+
     /// Everything that came so far and nobody asked for, by type.
     pub(crate) fn left(&self) -> Vec<PacketType> {
         self.pending.iter().map(Frame::packet_type).collect()

@@ -50,6 +50,9 @@ impl Profile {
     }
 }
 
+/// The Keep Alive of tests that are not about it, in seconds: longer than any test takes.
+const KEEP_ALIVE: u16 = 300;
+
 /// A broker that tests are run against.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -188,7 +191,7 @@ impl Target {
         script: ConnectScript,
     ) -> Outcome<(Connection, Accepted)> {
         let mut connection = self.open(journal, &short(script.client_id()))?;
-        connection.send(self.with_credentials(script))?;
+        connection.send(self.completed(script))?;
         let (reason, accepted) = connection.wait("CONNACK", |packet| match packet {
             Packet::ConnAck(connack) => {
                 let properties = PropertyValues::from(connack.properties);
@@ -203,8 +206,10 @@ impl Target {
         Ok((connection, accepted))
     }
 
-    /// A CONNECT with the credentials of the profile.
-    pub(crate) fn with_credentials(&self, mut script: ConnectScript) -> ConnectScript {
+    /// A CONNECT with what every one of the suite has: the credentials of the profile, and a Keep
+    /// Alive, because there are brokers that take no client without.
+    pub(crate) fn completed(&self, script: ConnectScript) -> ConnectScript {
+        let mut script = script.or_keep_alive(KEEP_ALIVE);
         if let Some(name) = &self.profile.user_name {
             script = script.user_name(name);
         }

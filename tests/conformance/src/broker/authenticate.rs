@@ -18,7 +18,7 @@ table! {
 
 fn an_unknown_method_is_turned_away(t: &Trial) -> Outcome {
     let mut client = t.open("method")?;
-    client.send(t.target().with_credentials(
+    client.send(t.target().completed(
         connect(&t.id("method")).with(|p| _ = p.authentication_method("no such method").is_ok()),
     ))?;
     match client.farewell(false)? {

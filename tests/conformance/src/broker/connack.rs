@@ -36,7 +36,7 @@ fn an_accepted_connect_is_answered_by_connack_0x00(t: &Trial) -> Outcome {
 fn connack_precedes_everything_else(t: &Trial) -> Outcome {
     let mut client = t.open("eager")?;
     let topic = t.topic("eager");
-    let mut bytes = Vec::from(t.target().with_credentials(connect(&t.id("eager"))));
+    let mut bytes = Vec::from(t.target().completed(connect(&t.id("eager"))));
     bytes.extend(Vec::from(subscribe(1, &topic)));
     bytes.extend(Vec::from(publish(&topic, "at once")));
     client.send(bytes)?;
@@ -60,7 +60,7 @@ fn after_a_refusing_connack_the_connection_is_closed(t: &Trial) -> Outcome {
     // There is a session, and still Session Present has to be 0.
     t.connect(t.lasting("stored"))?.disconnect()?;
     let mut client = t.open("refused")?;
-    client.send(t.target().with_credentials(unknown_method(t, "stored")))?;
+    client.send(t.target().completed(unknown_method(t, "stored")))?;
     client.turned_away(&[0x8C, 0x87])
 }
 
@@ -69,7 +69,7 @@ fn what_follows_a_refused_connect_is_not_processed(t: &Trial) -> Outcome {
     let topic = t.topic("refused");
     witness.subscribed(subscribe(1, &topic))?;
     let mut client = t.open("refused")?;
-    let mut bytes = Vec::from(t.target().with_credentials(unknown_method(t, "refused")));
+    let mut bytes = Vec::from(t.target().completed(unknown_method(t, "refused")));
     bytes.extend(Vec::from(publish(&topic, "must not pass")));
     client.send(bytes)?;
     client.turned_away(&[0x8C, 0x87])?;
@@ -82,7 +82,7 @@ fn a_refusing_connack_keeps_to_the_maximum_packet_size(t: &Trial) -> Outcome {
     for size in [5, 16, 40] {
         let mut client = t.open("refused")?;
         let script = unknown_method(t, "refused").packet_size(size);
-        client.send(t.target().with_credentials(script))?;
+        client.send(t.target().completed(script))?;
         client.turned_away(&[0x8C, 0x87])?;
     }
     Ok(())

@@ -15,6 +15,8 @@ table! { slow
         "[MQTT-3.1.2-22]", "[MQTT-3.2.2-22]";
     packets_in_time_keep_the_connection:
         "[MQTT-3.2.2-22]";
+    a_client_may_do_without_a_keep_alive:
+        "[MQTT-3.1.2-22]";
     a_pingreq_is_answered:
         "[MQTT-3.12.4-1]";
 }
@@ -57,6 +59,24 @@ fn packets_in_time_keep_the_connection(t: &Trial) -> Outcome {
         client.fence()?;
     }
     Ok(())
+}
+
+/// With a Keep Alive of 0 there is none. A broker need not take every client, but this one is told
+/// what it has done wrong.
+fn a_client_may_do_without_a_keep_alive(t: &Trial) -> Outcome {
+    let mut client = t.open("timeless")?;
+    client.send(t.target().completed(connect(&t.id("timeless")).keep_alive(0)))?;
+    match client.answer()? {
+        Some(reason) if reason < 0x80 => client.fence(),
+        Some(reason) => {
+            t.weak(format!("a Keep Alive of 0 is refused with 0x{reason:02X}"));
+            Ok(())
+        }
+        None => {
+            t.weak("a Keep Alive of 0 is refused without a CONNACK");
+            Ok(())
+        }
+    }
 }
 
 fn a_pingreq_is_answered(t: &Trial) -> Outcome {

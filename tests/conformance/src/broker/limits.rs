@@ -93,10 +93,9 @@ fn a_will_above_the_maximum_qos_is_turned_away(t: &Trial) -> Outcome {
         return skip("the broker offers QoS 2");
     }
     let mut client = t.open("will")?;
-    client
-        .send(t.target().with_credentials(
-            connect(&t.id("will")).will(will(&t.topic("will"), "will").qos(2)),
-        ))?;
+    client.send(
+        t.target().completed(connect(&t.id("will")).will(will(&t.topic("will"), "will").qos(2))),
+    )?;
     client.turned_away(&[0x9B])
 }
 
@@ -105,10 +104,9 @@ fn a_retained_will_is_turned_away_where_nothing_is_retained(t: &Trial) -> Outcom
         return skip("the broker retains messages");
     }
     let mut client = t.open("will")?;
-    client
-        .send(t.target().with_credentials(
-            connect(&t.id("will")).will(will(&t.topic("will"), "will").retain()),
-        ))?;
+    client.send(
+        t.target().completed(connect(&t.id("will")).will(will(&t.topic("will"), "will").retain())),
+    )?;
     client.turned_away(&[0x9A])
 }
 

@@ -64,7 +64,7 @@ pub(super) fn raw_connect(flags: u8, properties: &str, payload: &str) -> Vec<u8>
     let properties = hex(properties);
     let mut body = hex("0004 4d515454 05");
     body.push(flags);
-    body.extend_from_slice(&[0, 0]);
+    body.extend_from_slice(&hex("012c"));
     body.extend_from_slice(&prefixed(&properties));
     body.extend_from_slice(&hex(payload));
     framed(0x10, &body)
@@ -75,7 +75,7 @@ pub(super) fn raw_will(properties: &str) -> Vec<u8> {
     let mut payload = hex(ID);
     payload.extend_from_slice(&prefixed(&hex(properties)));
     payload.extend_from_slice(&hex("0004 77696c6c 0000"));
-    let mut body = hex("0004 4d515454 05 06 0000 00");
+    let mut body = hex("0004 4d515454 05 06 012c 00");
     body.extend_from_slice(&payload);
     framed(0x10, &body)
 }
