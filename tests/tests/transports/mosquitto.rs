@@ -167,9 +167,21 @@ async fn websocket_and_secure_websocket() {
         eprintln!("SKIPPED: this build of mosquitto has no WebSocket");
         return;
     };
-    exchange(Client::builder(&format!("ws://localhost:{plain}")).connect().await.unwrap()).await;
+    exchange(patient(&format!("ws://localhost:{plain}"), Tls::new()).await).await;
     let tls = Tls::new().roots_pem(&*authority.pem);
-    let builder = Client::builder(&format!("wss://localhost:{secure}")).tls(tls);
-    exchange(builder.connect().await.unwrap()).await;
+    exchange(patient(&format!("wss://localhost:{secure}"), tls).await).await;
     drop(broker);
+}
+
+/// A client of a broker that has just begun to listen: its library for WebSocket resets connections
+/// that come before it is ready for them.
+async fn patient(address: &str, tls: Tls) -> Client {
+    let start = Instant::now();
+    loop {
+        match Client::builder(address).tls(tls.clone()).connect().await {
+            Ok(client) => return client,
+            Err(error) => assert!(start.elapsed() < PATIENCE, "{address}: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
