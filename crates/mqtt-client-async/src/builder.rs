@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Client;
 use crate::address::Address;
+use crate::authentication::{AuthenticationMethod, Method};
 use crate::dial::{self, Credentials, CredentialsFn, DialFailure, Dialler};
 use crate::driver::Driver;
 use crate::error::{ConnectError, ConnectionError};
@@ -38,6 +39,7 @@ pub struct ClientBuilder {
     has_password: bool,
     credentials: Option<CredentialsFn>,
     store: Option<Store>,
+    authentication: Option<Method>,
     #[cfg(feature = "rustls")]
     tls: TlsSource,
     #[cfg(feature = "websocket")]
@@ -53,6 +55,7 @@ impl ClientBuilder {
             has_password: false,
             credentials: None,
             store: None,
+            authentication: None,
             #[cfg(feature = "rustls")]
             tls: TlsSource::default(),
             #[cfg(feature = "websocket")]
@@ -198,6 +201,15 @@ impl ClientBuilder {
     /// of [`credentials_fn`](Self::credentials_fn), and the server's answer; 10 seconds by default.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.connect_timeout(timeout))
+    }
+
+    /// Has the client log in by enhanced authentication, with this method. If the server is not
+    /// convinced, or the client not of the server, the client ends.
+    pub fn authentication_method(self, method: impl AuthenticationMethod) -> Self {
+        let name = method.name().to_owned();
+        let mut this = self.with(|config| config.authentication(name, Bytes::new()));
+        this.authentication = Some(Method(Arc::new(method)));
+        this
     }
 
     /// Gets the credentials for each attempt to connect anew, instead of those in the options: a
@@ -355,7 +367,7 @@ impl ClientBuilder {
         };
         let open = move |attempt: Attempt| connector.clone().open(attempt.target);
         let dialler = dial::dialler(open, self.credentials);
-        keep_connected(config, self.store, dialler, text).await
+        keep_connected(config, self.store, self.authentication, dialler, text).await
     }
 
     /// Connects over transports that the application opens, one for each attempt, and runs the
@@ -427,7 +439,7 @@ impl ClientBuilder {
             }
         };
         let dialler = dial::dialler(open, self.credentials);
-        keep_connected(self.config, self.store, dialler, self.address).await
+        keep_connected(self.config, self.store, self.authentication, dialler, self.address).await
     }
 
     /// Connects over a transport that the application has made, and runs the driver as a task of
@@ -451,7 +463,11 @@ impl ClientBuilder {
     {
         let (shared, keeper) = open(self.config, self.store, &self.address).await?;
         let now = shared.now();
-        shared.call(|state| state.start(now));
+        let method = self.authentication;
+        shared.call(|state| {
+            state.authentication.method = method;
+            state.start(now).map_err(|error| ConnectError::Setup(io::Error::other(error)))
+        })?;
         let driver = Driver::over(Arc::clone(&shared), transport, keeper);
         let (client, driver) = handshake(&shared, driver, self.address).await?;
         tokio::spawn(driver);
@@ -483,12 +499,16 @@ async fn open(
 async fn keep_connected<S: AsyncRead + AsyncWrite>(
     config: ClientConfig,
     store: Option<Store>,
+    method: Option<Method>,
     dialler: Dialler<S>,
     address: String,
 ) -> Result<(Client, Driver<S>), ConnectError> {
     let (shared, keeper) = open(config, store, &address).await?;
     let now = shared.now();
-    shared.call(|state| state.start_managed(now));
+    shared.call(|state| {
+        state.authentication.method = method;
+        state.start_managed(now);
+    });
     let driver = Driver::dialling(Arc::clone(&shared), dialler, keeper);
     handshake(&shared, driver, address).await
 }

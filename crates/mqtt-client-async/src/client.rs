@@ -3,13 +3,13 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use mqtt_session::{ClientStatistics, Negotiated};
 
 use crate::builder::ClientBuilder;
 use crate::close::Close;
-use crate::error::ConnectionError;
+use crate::error::{ConnectionError, ReauthenticateError};
 use crate::message::Message;
 use crate::publish::{Payload, Publish};
 use crate::request::Request;
@@ -193,6 +193,26 @@ impl Client {
     pub async fn stored(&self) -> Result<(), ConnectionError> {
         let mut revision = None;
         poll_fn(|cx| self.shared.call(|state| state.poll_stored(&mut revision, cx.waker()))).await
+    }
+
+    /// Authenticates the client anew, with the
+    /// [method](ClientBuilder::authentication_method) that it connected with. Everything else goes on
+    /// meanwhile. Whoever calls this while it is under way waits for the same end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it was polled, nothing happens; dropped later, the client is authenticated all
+    /// the same.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReauthenticateError`]. If one side is not convinced of the other the connection ends.
+    pub async fn reauthenticate(&self) -> Result<(), ReauthenticateError> {
+        let mut wanted = None;
+        let poll = |cx: &mut Context<'_>| {
+            self.shared.call(|state| state.poll_reauthenticate(&mut wanted, cx.waker()))
+        };
+        poll_fn(poll).await
     }
 
     /// The terms of the connection while it stands: what the server allows, and what is in force.

@@ -12,8 +12,10 @@ use std::time::Duration;
 use bytes::Buf;
 use mqtt_session::{Time, TransmitBuf};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::Handle;
 use tokio::time::Sleep;
 
+use crate::authentication::{Answering, Challenge};
 use crate::dial::{Dialler, Dialling};
 use crate::error::ConnectionError;
 use crate::keeper::{Change, Keeper};
@@ -51,6 +53,9 @@ pub struct Driver<S> {
     transport: Option<Pin<Box<S>>>,
     /// Where the session is kept, if not in memory alone.
     keeper: Option<Keeper>,
+    /// The answer to a challenge of the server.
+    answering: Option<Answering>,
+    runtime: Handle,
     read: Box<[u8]>,
     out: TransmitBuf,
     timer: Pin<Box<Sleep>>,
@@ -118,6 +123,8 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             dialling: None,
             transport: None,
             keeper,
+            answering: None,
+            runtime: Handle::current(),
             read: vec![0; READ].into_boxed_slice(),
             out: TransmitBuf::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -193,6 +200,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         loop {
             is_due |= self.poll_timer(cx);
             self.store(None, cx);
+            self.answer(None, cx);
             let mut input = Input::Nothing;
             if self.accepts_input
                 && let Some(transport) = &mut self.transport
@@ -220,7 +228,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
                 self.store(turn.change, cx);
                 return Poll::Ready(!turn.has_failed);
             }
-            let has_stored = self.store(turn.change, cx);
+            let has_stored = self.store(turn.change, cx) | self.answer(turn.challenge, cx);
             let written = if turn.may_write { self.write(cx) } else { Poll::Pending };
             let is_written = match written {
                 Poll::Pending => false,
@@ -248,6 +256,19 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
     fn store(&mut self, change: Option<Change>, cx: &mut Context<'_>) -> bool {
         let Self { keeper: Some(keeper), shared, .. } = self else { return false };
         keeper.advance(shared, change, cx)
+    }
+
+    /// Answers the server's challenges. True if an answer is ready to be sent.
+    fn answer(&mut self, challenge: Option<Challenge>, cx: &mut Context<'_>) -> bool {
+        if let Some(challenge) = challenge {
+            self.answering = Some(Answering::new(&self.runtime, challenge));
+        }
+        let Some(answering) = &mut self.answering else { return false };
+        let is_ready = answering.advance(&self.shared, cx);
+        if is_ready {
+            self.answering = None;
+        }
+        is_ready
     }
 
     /// Writes to the store until it lets through what is to be sent, or, with `is_last`, until it
@@ -356,6 +377,7 @@ impl<S: AsyncRead + AsyncWrite> Future for Driver<S> {
                         return Poll::Pending;
                     }
                     driver.transport = None;
+                    driver.answering = None;
                     driver.needs_flush = false;
                     driver.out.reset(OUT_KEPT);
                     driver.armed = None;

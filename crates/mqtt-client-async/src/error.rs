@@ -37,6 +37,9 @@ pub enum ConnectionError {
     /// The store did not take the session; what depends on it was not sent.
     #[error(transparent)]
     Store(Arc<StoreError>),
+    /// The client was not convinced of the server, or could not answer it.
+    #[error("the client has not authenticated with the server: {0}")]
+    Authentication(#[source] Arc<AuthenticationError>),
     /// The driver was dropped: nobody moves bytes any more.
     #[error("the driver of the connection was dropped; keep it running as long as the client")]
     DriverDropped,
@@ -48,6 +51,39 @@ impl ConnectionError {
     pub fn is_disconnected(&self) -> bool {
         matches!(self, Self::Closed(cause) if matches!(**cause, ClientCloseCause::Disconnected))
     }
+}
+
+/// Why a method of enhanced authentication does not go on; what exactly is known to the method.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct AuthenticationError(Box<dyn std::error::Error + Send + Sync>);
+
+impl AuthenticationError {
+    /// For this reason.
+    pub fn new(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(reason.into())
+    }
+
+    /// What the method says, for example to be downcast.
+    #[must_use]
+    pub fn reason(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        &*self.0
+    }
+}
+
+/// Why a client was not authenticated anew.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReauthenticateError {
+    /// The client was connected without a method of enhanced authentication.
+    #[error("the client has no authentication method; set `authentication_method`")]
+    NoMethod,
+    /// The method could not begin. The connection stands as before.
+    #[error("the authentication cannot begin: {0}")]
+    Method(#[from] AuthenticationError),
+    /// There is no connection, or it ended before that.
+    #[error("the client is not authenticated anew: {0}")]
+    Connection(#[from] ConnectionError),
 }
 
 /// Why a session cannot be kept in its store.
@@ -151,6 +187,9 @@ impl ConnectError {
             }
             Self::Unreachable { fault, .. } => fault.is_retryable(),
             Self::Connection(ConnectionError::Closed(cause)) => cause.is_retryable(),
+            Self::Connection(ConnectionError::Authentication(_) | ConnectionError::Store(_)) => {
+                false
+            }
             Self::Setup(_) | Self::Timeout { .. } | Self::Connection(_) => true,
         }
     }

@@ -79,6 +79,7 @@
 //! | [`Request`] | nobody waits for the response; what was published stays so |
 //! | [`Subscription::next`], [`Unmatched::next`], [`States::next`] | nothing is lost |
 //! | [`Client::ready`], [`Client::stored`] | nothing happens |
+//! | [`Client::reauthenticate`] | authenticated all the same, once it was polled |
 //! | [`Close`] | closed all the same, once it was polled |
 //!
 //! # A session that outlives the program
@@ -113,6 +114,13 @@
 //! A store that fails ends the client with [`ConnectionError::Store`]. Bytes that are no session are
 //! [`StoreError::Unusable`] when connecting, and are left as they are.
 //!
+//! # Enhanced authentication
+//!
+//! An [`AuthenticationMethod`] exchanges AUTH packets with the server until both sides are
+//! convinced: when connecting, and at [`Client::reauthenticate`]. With the feature `scram` there is
+//! `Scram` for SCRAM-SHA-256. A client that is not convinced of its server ends with
+//! [`ConnectionError::Authentication`].
+//!
 //! # Bounds
 //!
 //! Everything that waits is bounded: outgoing messages by
@@ -122,6 +130,7 @@
 //! messages by [`receive_maximum`](ClientBuilder::receive_maximum).
 
 mod address;
+mod authentication;
 mod builder;
 mod client;
 mod close;
@@ -136,6 +145,8 @@ mod publish;
 mod readers;
 mod request;
 mod room;
+#[cfg(feature = "scram")]
+mod scram;
 mod shared;
 mod slab;
 mod state;
@@ -158,20 +169,23 @@ pub use mqtt_session::{
 };
 
 pub use self::address::AddressError;
+pub use self::authentication::{AuthenticationExchange, AuthenticationMethod};
 pub use self::builder::ClientBuilder;
 pub use self::client::Client;
 pub use self::close::{Close, Closed, Closing};
 pub use self::dial::Credentials;
 pub use self::driver::Driver;
 pub use self::error::{
-    ConnectError, ConnectionError, EnqueueError, PublishError, RequestError, StoreError,
-    SubscribeError, UnsubscribeError,
+    AuthenticationError, ConnectError, ConnectionError, EnqueueError, PublishError,
+    ReauthenticateError, RequestError, StoreError, SubscribeError, UnsubscribeError,
 };
 #[cfg(feature = "file-store")]
 pub use self::file_store::FileStore;
 pub use self::message::Message;
 pub use self::publish::{Payload, Pending, Publish, Published, Sending};
 pub use self::request::{Request, Requesting};
+#[cfg(feature = "scram")]
+pub use self::scram::{Scram, ScramError};
 pub use self::state::{State, States};
 pub use self::store::{MemoryStore, SessionStore, StoredName, StoredSession};
 pub use self::subscribe::{IntoFilters, Subscribe, Subscribing, Subscription, Unmatched};

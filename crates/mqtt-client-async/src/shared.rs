@@ -16,8 +16,9 @@ use mqtt_session::{
 };
 use tokio::time::Instant;
 
+use crate::authentication::{Authentication, Challenge};
 use crate::dial::{Credentials, DialFailure};
-use crate::error::{ConnectionError, StoreError};
+use crate::error::{AuthenticationError, ConnectionError, StoreError};
 use crate::keeper::{Change, Due, Ledger};
 use crate::readers::{Answer, Readers};
 use crate::request::Requests;
@@ -75,6 +76,7 @@ pub(crate) struct State {
     dial_failure: Option<DialFailure>,
     /// Why the last connection has ended.
     last_cause: Option<ConnectionError>,
+    pub(crate) authentication: Authentication,
     /// What is stored of the session, while there is a store and a driver that writes to it.
     pub(crate) ledger: Option<Ledger>,
     /// Whether what is left of the session is in a store.
@@ -135,6 +137,8 @@ pub(crate) struct Turn {
     pub(crate) may_write: bool,
     /// What is to be written to the store.
     pub(crate) change: Option<Change>,
+    /// What the server is to be answered.
+    pub(crate) challenge: Option<Challenge>,
 }
 
 impl Shared {
@@ -162,6 +166,7 @@ impl Shared {
             failure: None,
             dial_failure: None,
             last_cause: None,
+            authentication: Authentication::default(),
             ledger: None,
             is_kept: false,
             has_store_failed: false,
@@ -353,12 +358,15 @@ impl State {
             is_closed: matches!(self.status, Status::Closed(_)),
             may_write: self.ledger.as_ref().is_none_or(Ledger::lets_through),
             change,
+            challenge: self.take_challenge(),
         }
     }
 
-    pub(crate) fn start(&mut self, now: Time) {
+    pub(crate) fn start(&mut self, now: Time) -> Result<(), AuthenticationError> {
+        self.begin_authentication()?;
         self.session.handle_connected(now);
         self.has_work = true;
+        Ok(())
     }
 
     /// Leaves it to the session when there is a connection.
@@ -376,14 +384,20 @@ impl State {
                 set = set.and_then(|()| self.session.set_authentication_data(data));
             }
             if let Err(error) = set {
-                let fault = DialFault::NoCredentials;
-                let error = io::Error::other(error);
-                self.dial_failure = Some(DialFailure { fault, error, address: String::new() });
-                self.session.handle_dial_failed(now, fault);
-                return;
+                return self.no_credentials(now, io::Error::other(error));
             }
         }
+        if let Err(error) = self.begin_authentication() {
+            return self.no_credentials(now, io::Error::other(error));
+        }
         self.session.handle_connected(now);
+    }
+
+    /// A transport stands, and there is nothing to log in with.
+    fn no_credentials(&mut self, now: Time, error: io::Error) {
+        let fault = DialFault::NoCredentials;
+        self.dial_failure = Some(DialFailure { fault, error, address: String::new() });
+        self.session.handle_dial_failed(now, fault);
     }
 
     /// What an outage is for the application.
@@ -568,6 +582,9 @@ impl State {
             match event {
                 ClientEvent::Connected(terms) => {
                     tracing::debug!(client_id = %terms.client_id, "connected");
+                    if !self.finish_authentication(&terms.authentication_data) {
+                        continue;
+                    }
                     let session_present = terms.session_present;
                     self.set_status(Status::Connected { session_present }, wakers);
                 }
@@ -596,6 +613,8 @@ impl State {
                     };
                     tracing::debug!(cause = %error, "connection closed");
                     self.has_ended = true;
+                    let error = self.authentication_failure().unwrap_or(error);
+                    self.authentication_ended(wakers);
                     self.last_cause = Some(error.clone());
                     if !self.is_managed {
                         self.close(error, wakers);
@@ -616,15 +635,17 @@ impl State {
                 }
                 ClientEvent::Ended { cause, .. } => {
                     self.drops_dial = true;
-                    let error = self.outage(*cause);
+                    let outage = self.outage(*cause);
+                    let error = self.authentication_failure().unwrap_or(outage);
                     self.close(error, wakers);
                 }
                 ClientEvent::Unsubscribed { subscription, results, properties } => {
                     let answer = Unsubscribed { results, properties };
                     self.unsubscribes.ended(subscription, answer, wakers);
                 }
-                // No authentication was asked for.
-                ClientEvent::Challenged { .. } | ClientEvent::Authenticated { .. } | _ => {}
+                ClientEvent::Challenged { data, .. } => self.challenged(data),
+                ClientEvent::Authenticated { data, .. } => self.authenticated(&data, wakers),
+                _ => {}
             }
         }
     }

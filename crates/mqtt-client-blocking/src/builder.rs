@@ -15,8 +15,8 @@ use crate::error::CallError;
 use crate::inside::may_wait;
 use crate::wait::block_on;
 use crate::{
-    Attempt, Backoff, ConnectError, Credentials, Offline, Reconnect, Republish, SessionPolicy,
-    SessionStore, Will,
+    Attempt, AuthenticationMethod, Backoff, ConnectError, Credentials, Offline, Reconnect,
+    Republish, SessionPolicy, SessionStore, Will,
 };
 #[cfg(feature = "rustls")]
 use crate::{Tls, rustls};
@@ -160,6 +160,12 @@ impl ClientBuilder {
     /// of [`credentials_fn`](Self::credentials_fn), and the server's answer; 10 seconds by default.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         Self(self.0.connect_timeout(timeout))
+    }
+
+    /// Has the client log in by enhanced authentication, with this method. If the server is not
+    /// convinced, or the client not of the server, the client ends.
+    pub fn authentication_method(self, method: impl AuthenticationMethod) -> Self {
+        Self(self.0.authentication_method(method))
     }
 
     /// Gets the credentials for each attempt to connect anew, instead of those in the options: a

@@ -13,7 +13,10 @@ use crate::request::Request;
 use crate::state::States;
 use crate::subscribe::{Subscribe, Unmatched};
 use crate::wait::{Gate, block_on, deadline, wait_for};
-use crate::{ClientStatistics, ConnectionError, IntoFilters, Message, Negotiated, Payload};
+use crate::{
+    ClientStatistics, ConnectionError, IntoFilters, Message, Negotiated, Payload,
+    ReauthenticateError,
+};
 
 /// How long the drop of the last handle waits for the goodbye to leave.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -145,6 +148,18 @@ impl Client {
     pub fn stored(&self) -> Result<(), CallError<ConnectionError>> {
         may_wait()?;
         block_on(self.client.stored()).map_err(CallError::Failed)
+    }
+
+    /// Authenticates the client anew, with the
+    /// [method](ClientBuilder::authentication_method) that it connected with, and waits until that is
+    /// done. Everything else goes on meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Failed`] with a [`ReauthenticateError`], and [`CallError::InsideRuntime`].
+    pub fn reauthenticate(&self) -> Result<(), CallError<ReauthenticateError>> {
+        may_wait()?;
+        block_on(self.client.reauthenticate()).map_err(CallError::Failed)
     }
 
     /// The terms of the connection while it stands: what the server allows, and what is in force.

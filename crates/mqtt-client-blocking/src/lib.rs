@@ -91,9 +91,14 @@ pub use mqtt_client_async::{
     Violation, Will,
 };
 pub use mqtt_client_async::{
+    AuthenticationError, AuthenticationExchange, AuthenticationMethod, ReauthenticateError,
+};
+pub use mqtt_client_async::{
     MemoryStore, SavedSessionError, SessionStore, StoreError, StoredName, StoredSession,
     UnsubAckReason, UnsubscribeError, Unsubscribed,
 };
+#[cfg(feature = "scram")]
+pub use mqtt_client_async::{Scram, ScramError};
 #[cfg(feature = "rustls")]
 pub use mqtt_client_async::{Tls, TlsError, rustls};
 

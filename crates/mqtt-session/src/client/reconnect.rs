@@ -324,6 +324,21 @@ impl Client {
         Ok(())
     }
 
+    /// Has the attempt that was asked for begin enhanced authentication with these data, which are
+    /// new without being a new proof of who the client is, as a nonce is: unlike after
+    /// [`set_authentication_data`](Self::set_authentication_data) a refusal is final. Without
+    /// enhanced authentication this has no effect.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if CONNECT cannot carry them; nothing has changed then.
+    pub fn begin_authentication(&mut self, data: impl Into<Bytes>) -> Result<(), ConfigError> {
+        let has_fresh_credentials = self.reconnecting.has_fresh_credentials;
+        self.set_authentication_data(data)?;
+        self.reconnecting.has_fresh_credentials = has_fresh_credentials;
+        Ok(())
+    }
+
     /// Whether the transport that stands is one that the client asked for, or would have used.
     pub(super) fn takes_transport(&mut self) -> bool {
         match self.reconnecting.phase {
