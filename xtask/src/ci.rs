@@ -14,6 +14,7 @@ use crate::{
     error::Error,
     interop, layers,
     notice::{self, Notice},
+    outages,
     process::{cargo, program, root, run as run_program, succeeds},
     sim, tidy,
 };
@@ -56,6 +57,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     steps.run("deny", || deny::check(&cargo_deny.take().unwrap_or_else(|| CARGO_DENY.ensure())));
     steps.run("peers", || Ok(debian::ensure(&[&MOSQUITTO, &MOSQUITTO_CLIENTS])));
     steps.run("sim", sim::check);
+    steps.run("outages", outages::check);
     steps.run("interop", interop::check);
     steps.run("build tests", || {
         run_program(cargo().args(TEST).args(["--quiet", "--no-run"])).map(|()| Vec::new())

@@ -24,6 +24,7 @@ mod fuzz;
 mod interop;
 mod layers;
 mod notice;
+mod outages;
 mod process;
 mod sim;
 mod tidy;
@@ -88,6 +89,12 @@ const COMMANDS: &[Command] = &[
         args: "",
         promise: "the clients of others reach the broker over every transport",
         run: interop::run,
+    },
+    Command {
+        name: "outages",
+        args: "[--seconds N] [--seed S]",
+        promise: "no outage of network or broker loses or doubles a message",
+        run: outages::run,
     },
     Command {
         name: "bench",
