@@ -378,3 +378,70 @@ fn a_retained_message_that_waits_for_an_answer_outlives_a_snapshot() {
         ],
     );
 }
+
+/// I2: a QoS 2 message was given up because nobody said whether the client may read it, its PUBREL
+/// left, and a crash brought it back: the client had released it, and took it for a new one.
+#[test]
+fn the_pubrel_of_a_message_that_is_given_up_waits_for_the_store() {
+    let mut setup = Setup::default();
+    setup.broker.store = StoreSetup::Slow;
+    setup.broker.asks_read = true;
+    setup.broker.slow_replies = true;
+    setup.clients[1].session = SessionSetup::Rejoin;
+    holds(
+        &setup,
+        &[
+            Connect(0),
+            Up(0, 0),
+            Commit,
+            Down(0, 0),
+            Connect(1),
+            Up(1, 0),
+            Commit,
+            Down(1, 0),
+            Subscribe(1, subscribe(8, 2)),
+            Up(1, 0),
+            Publish(0, publish(4, 2)),
+            Up(0, 0),
+            Commit,
+            Commit,
+            Reply,
+            Crash(false),
+            Down(1, 0),
+            Connect(1),
+            Commit,
+            Up(1, 0),
+            Commit,
+            Wait(6_000),
+            Crash(false),
+        ],
+    );
+}
+
+/// I9: a session was taken over and ended with its connection, so that nothing of it was stored any
+/// more but the message of its will, without the expiry with which that was published and retained.
+#[test]
+fn a_retained_will_expires_after_a_restart_though_its_session_was_not_stored() {
+    let mut setup = Setup::default();
+    setup.broker.store = StoreSetup::Fast;
+    setup.clients[0].session = SessionSetup::Rejoin;
+    setup.clients[1] = ClientSetup {
+        session: SessionSetup::Rejoin,
+        expiry: 0,
+        will: Some(WillSetup { topic: 1, qos: 1, retain: true, delay: 0, expiry: 4 }),
+        ..setup.clients[1]
+    };
+    holds(
+        &setup,
+        &[
+            Connect(0),
+            Up(0, 0),
+            // It begins again with the configuration of the other client.
+            Forget(0),
+            Connect(0),
+            Up(0, 0),
+            Cut(0),
+            Crash(true),
+        ],
+    );
+}

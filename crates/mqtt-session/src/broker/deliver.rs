@@ -336,7 +336,14 @@ fn transmit_again(
         }
         // [MQTT-3.3.1-1]
         Some(Resend::Publish(id, qos, _)) => (id, qos, true),
-        None => (flow.waits.as_mut()?.next()?, QoS::ExactlyOnce, false),
+        None => {
+            let id = flow.waits.as_mut()?.next()?;
+            if flow.outgoing.is_released(id) {
+                append_pubrel(id, connection, out);
+                return Some(Sent::Packet);
+            }
+            (id, QoS::ExactlyOnce, false)
+        }
     };
     let delivery = flow.outgoing.item(id)?;
     let message = delivery.message.and_then(|id| messages.get(id));
@@ -364,7 +371,14 @@ fn transmit_again(
                 messages.release(message);
             }
             ledger.released(id);
-            append_pubrel(id, connection, out);
+            // The client forgets the identifier with PUBREL. If the broker crashed before that it
+            // gave the message up was stored, it would send it once more, and the client would
+            // take it for a new one.
+            if ledger.must_wait(qos) {
+                ledger.wait(id, flow);
+            } else {
+                append_pubrel(id, connection, out);
+            }
         }
         return Some(Sent::Dropped(reason));
     }

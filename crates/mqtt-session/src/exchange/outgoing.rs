@@ -347,6 +347,11 @@ impl<T> Outgoing<T> {
         }
     }
 
+    /// Whether this exchange waits for PUBCOMP.
+    pub(crate) fn is_released(&self, id: PacketId) -> bool {
+        self.places.get(index(id)).is_some_and(|place| matches!(place.state, State::Released(_)))
+    }
+
     /// Every open PUBLISH exchange with its order, by packet identifier.
     pub(crate) fn exchanges(&self) -> impl Iterator<Item = (PacketId, Exchange, u64, &T)> {
         self.places.iter().zip(1..=u16::MAX).filter_map(|(place, id)| {

@@ -52,9 +52,16 @@ impl Broker {
     /// The client of a session has its CONNACK: if the session ends with this connection, it need
     /// not be stored any more. Until now the CONNECT could have been refused.
     pub(super) fn record_accepted(&mut self, slot: u32) {
-        if self.sessions.get(slot).is_some_and(|session| session.expiry_interval == 0) {
-            self.record_ended(slot);
+        let ends = self.sessions.get(slot).filter(|session| session.expiry_interval == 0);
+        let Some(session) = ends else { return };
+        // Its will is another message from here on: when it is published, with its expiry, nothing
+        // would tell the store of that.
+        if let Some(will) = &session.will
+            && let Some(keys) = &mut self.messages.keys
+        {
+            keys.release(will.message.0);
         }
+        self.record_ended(slot);
     }
 
     /// A session has lost its connection and lives on.
