@@ -202,7 +202,9 @@ impl Model {
     pub(super) fn held(&self) -> usize {
         let sessions = self.sessions.iter().flatten();
         let held = sessions.map(|session| {
-            session.owed.len() + session.sender.open.len() + usize::from(session.will.is_some())
+            // One that is caught up with may wait for a decision.
+            let own = usize::from(session.will.is_some()) + usize::from(session.caught_up != 0);
+            session.owed.len() + session.sender.open.len() + own
         });
         held.sum()
     }
