@@ -225,7 +225,7 @@ mod tests {
     const NONCE: &str = "rOprNGfwEbeRWgbNEkqO";
     const CHALLENGE: &str = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
                              s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
-    const LAST: &str = "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nPTJTRsjl5G4=";
+    const LAST: &str = "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=";
 
     fn exchange() -> Exchange {
         Scram::sha256("user", "pencil").unwrap().exchange(NONCE.to_owned())
