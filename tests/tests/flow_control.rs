@@ -1,7 +1,7 @@
 //! Receive Maximum in both directions, and what happens to those who don't keep up.
 
 use mqtt_codec::PubAckReason;
-use mqtt_session::CloseCause;
+use mqtt_session::{BrokerConfig, CloseCause};
 use mqtt_tests::scripted::{
     connect, disconnect, pingreq, puback, pubcomp, publish, pubrec, pubrec_with, pubrel, subscribe,
     unsubscribe,
@@ -222,6 +222,24 @@ fn the_bytes_of_a_queue_are_bounded_too() {
     assert_eq!(wire.receive(a).len(), 1);
     wire.send(publisher, publish("t", vec![0; 999]).qos1(1));
     assert_eq!(wire.broker().statistics().dropped.queue_bytes, 10);
+}
+
+#[test]
+fn a_burst_waits_for_readers_that_take_it_before_it_overflows_their_queues() {
+    let limits: [fn(&mut BrokerConfig); 2] =
+        [|config| config.limits.queued_bytes = 10_000, |config| config.limits.queued_messages = 10];
+    for limit in limits {
+        let mut wire = Wire::configured(limit);
+        let publisher = wire.connect(connect("publisher"));
+        let a = wire.connect(connect("a"));
+        wire.send(a, subscribe(1, "t"));
+        wire.receive(a);
+        // Four times what the queue takes, in one piece.
+        wire.send_all(publisher, (0..40).map(|_| publish("t", vec![0; 999]).into()));
+        assert_eq!(wire.receive(a).len(), 40);
+        let dropped = &wire.broker().statistics().dropped;
+        assert_eq!((dropped.queue_bytes, dropped.queue_full), (0, 0));
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use mqtt_codec::{Packet, PayloadFormat, PubAckReason, TopicName};
+use mqtt_codec::{Packet, PayloadFormat, PubAckReason, QoS, TopicName};
 use mqtt_tests::scripted::{
     connect, framed, hex, puback, puback_with, pubcomp, publish, pubrec, pubrec_with, pubrel,
     subscribe,
@@ -86,6 +86,21 @@ fn a_message_that_nobody_wants_is_acknowledged_with_0x10() {
     // The exchange goes on as after any other PUBREC below 0x80.
     wire.send_all(a, [publish("t", "x").qos2(2).dup().into(), pubrel(2)]);
     assert_eq!(wire.receive(a), ["PUBREC id=2", "PUBCOMP id=2"]);
+}
+
+/// Proves: [MQTT-3.8.4-8]
+#[test]
+fn nothing_is_sent_above_the_maximum_qos_of_the_broker_whoever_publishes_it() {
+    for filter in ["t", "$share/g/t"] {
+        let mut wire = Wire::configured(|config| config.maximum_qos = QoS::AtLeastOnce);
+        let a = wire.connect(connect("a"));
+        wire.send(a, subscribe(1, filter).qos(2));
+        wire.call(|broker, now| {
+            let topic = TopicName::new("t").unwrap();
+            broker.publish(now, topic, "x".into(), QoS::ExactlyOnce, false);
+        });
+        assert_eq!(wire.receive(a), ["SUBACK id=1 [01]", r#"PUBLISH q1 id=1 "t" "x""#]);
+    }
 }
 
 /// Proves: [MQTT-3.8.4-8], [MQTT-3.8.4-7]
