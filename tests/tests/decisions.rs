@@ -338,3 +338,22 @@ fn a_client_that_left_while_it_was_asked_about_gets_its_message_when_it_is_back(
     let reader = wire.connect(connect("reader").resume().expiry(600));
     assert_eq!(wire.receive(reader), [r#"PUBLISH q1 id=1 "t" "1""#, r#"PUBLISH q1 id=2 "t" "2""#]);
 }
+
+#[test]
+fn a_qos_0_message_that_may_be_read_does_not_wait_for_quota_either() {
+    let mut wire = asking_about_reading();
+    let publisher = wire.connect(connect("publisher"));
+    let a = wire.connect(connect("a").receive_maximum(1));
+    wire.send(a, subscribe(1, "t/#").qos(1));
+    wire.send(publisher, publish("t/1", "one").qos1(1));
+    let request = read_request(&mut wire);
+    wire.call(|broker, now| broker.answer_read(now, request, true));
+    assert_eq!(wire.receive(a), ["SUBACK id=1 [01]", r#"PUBLISH q1 id=1 "t/1" "one""#]);
+    // Its one place is taken, and the question about the next message comes all the same.
+    wire.send(publisher, publish("t/0", "nought"));
+    let request = read_request(&mut wire);
+    wire.call(|broker, now| broker.answer_read(now, request, true));
+    assert_eq!(wire.receive(a), [r#"PUBLISH q0 "t/0" "nought""#]);
+    wire.send(a, puback(1));
+    assert_eq!(wire.receive(a), [""; 0]);
+}
