@@ -133,6 +133,14 @@ impl World {
                         session.receiver.clear();
                     } else if self.nodes[client].may_be_new {
                         session.sender.open.iter_mut().for_each(|other| other.optional = true);
+                        // The client can't know either, and goes on with what the broker forgot.
+                        let node = &mut self.nodes[client];
+                        node.is_in_doubt = true;
+                        for exchange in &node.sender.open {
+                            if let Some(message) = self.messages.get_mut(exchange.number as usize) {
+                                message.may_repeat = true;
+                            }
+                        }
                     }
                     self.nodes[client].may_be_new = false;
                 }
