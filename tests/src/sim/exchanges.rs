@@ -50,6 +50,10 @@ pub(super) struct Exchange {
     recorded: u32,
 }
 
+/// In place of the number of a PUBREC: it was given up, and its PUBREL keeps to no order of PUBRECs
+/// [MQTT-4.6.0-4].
+const NO_PUBREC: u32 = u32::MAX;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Published,
@@ -159,7 +163,8 @@ impl Sender {
             return Ok(false);
         };
         let order = mine.recorded;
-        let ahead = self.open.iter().filter(is_recorded).filter(|other| other.recorded < order);
+        let ahead = self.open.iter().filter(is_recorded);
+        let ahead = ahead.filter(|other| order != NO_PUBREC && other.recorded < order);
         invariants::i3_order(ahead, &pid)?;
         if let Some(exchange) = self.find(pid) {
             exchange.again = false;
@@ -169,7 +174,6 @@ impl Sender {
 
     /// A PUBREL leaves in place of a PUBLISH that may not be sent again. False if there is none.
     pub(super) fn given_up(&mut self, pid: u16) -> bool {
-        let order = self.recorded;
         let Some(exchange) = self.find(pid) else { return false };
         let is_given_up = exchange.again
             && exchange.optional
@@ -178,8 +182,7 @@ impl Sender {
             exchange.stage = Stage::Recorded;
             exchange.again = false;
             exchange.optional = false;
-            exchange.recorded = order;
-            self.recorded += 1;
+            exchange.recorded = NO_PUBREC;
         }
         is_given_up
     }
@@ -196,9 +199,8 @@ impl Sender {
             again: false,
             optional: false,
             charged: false,
-            recorded: self.recorded,
+            recorded: NO_PUBREC,
         });
-        self.recorded += 1;
     }
 
     /// An answer to a PUBLISH has come to its sender. Returns the exchange that it ended.
