@@ -17,6 +17,8 @@ pub(crate) enum Fate {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) published: u64,
+    /// When each was published.
+    pub(crate) begun: BTreeMap<u64, Instant>,
     pub(crate) fates: BTreeMap<u64, (Fate, Instant)>,
     /// What came, in order, and when.
     pub(crate) came: Vec<(u64, Instant)>,
@@ -29,10 +31,12 @@ pub(crate) struct Sum {
     acknowledged: u64,
     /// Acknowledged and never delivered, though the broker lived.
     lost: u64,
-    /// Acknowledged just before the broker was killed, and never delivered.
+    /// Under way, or acknowledged just before, when the broker was killed, and never delivered.
     lost_by_broker: u64,
     /// Neither acknowledged nor given up.
     unanswered: u64,
+    /// Acknowledged and never delivered, when the broker came back without the subscriber's session.
+    lost_with_session: u64,
     /// Of unknown fate, since the broker came back without the session.
     session_lost: u64,
     /// Delivered more than once, though the broker lived.
@@ -48,8 +52,14 @@ pub(crate) struct Sum {
 /// Longer than a broker needs to write its state after a change.
 const UNSAVED: std::time::Duration = std::time::Duration::from_secs(3);
 
+/// The longest time that messages wait for a subscriber that cannot be reached, and that it takes to
+/// come back.
+const QUEUED: std::time::Duration = std::time::Duration::from_secs(12);
+
 impl Ledger {
-    pub(crate) fn sum(&self, kills: &[Instant]) -> Sum {
+    /// `kills` tells when the broker was killed, and `renewals` when the subscriber found that it had
+    /// lost its session.
+    pub(crate) fn sum(&self, kills: &[Instant], renewals: &[Instant]) -> Sum {
         let mut sum = Sum { published: self.published, ..Sum::default() };
         let mut first: BTreeMap<u64, Instant> = BTreeMap::new();
         let mut highest: Option<(u64, Instant)> = None;
@@ -83,7 +93,12 @@ impl Ledger {
                     if first.contains_key(&number) {
                         continue;
                     }
-                    if killed_between(*at, *at + UNSAVED) {
+                    let found_lost =
+                        |renewal: &Instant| *renewal + UNSAVED >= *at && *at + QUEUED >= *renewal;
+                    if renewals.iter().any(found_lost) {
+                        sum.lost_with_session += 1;
+                    } else if killed_between(*self.begun.get(&number).unwrap_or(at), *at + UNSAVED)
+                    {
                         sum.lost_by_broker += 1;
                     } else {
                         sum.lost += 1;
@@ -111,6 +126,7 @@ impl fmt::Display for Sum {
         )?;
         let broken = [
             ("acknowledged by the broker and lost with it", self.lost_by_broker),
+            ("acknowledged while it had lost the subscriber's session", self.lost_with_session),
             ("delivered again from its older state", self.twice_by_broker),
             ("out of order from its older state", self.out_of_order_by_broker),
             ("of unknown fate, since it lost the session", self.session_lost),
@@ -145,7 +161,8 @@ impl Account {
         let none_lost = [qos1, qos2].iter().map(|sum| sum.lost + sum.unanswered).sum::<u64>();
         let in_order = qos1.out_of_order + qos2.out_of_order;
         // A session that is lost although nobody was killed is the broker's fault or ours.
-        let kept = if self.kills == 0 { qos1.session_lost + qos2.session_lost } else { 0 };
+        let of_sessions = |sum: &Sum| sum.session_lost + sum.lost_with_session;
+        let kept = if self.kills == 0 { of_sessions(qos1) + of_sessions(qos2) } else { 0 };
         none_lost + in_order + kept + qos2.twice + self.left as u64 + u64::from(!self.is_subscribed)
     }
 }

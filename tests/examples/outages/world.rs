@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use mqtt_client_async::{Backoff, Client, EnqueueError, PublishError, QoS, SessionPolicy};
+use mqtt_client_async::{Backoff, Client, EnqueueError, PublishError, QoS, SessionPolicy, State};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -39,6 +39,9 @@ pub(crate) struct World {
     /// How many last messages have come.
     last: Arc<AtomicU64>,
     reading: tokio::task::JoinHandle<()>,
+    /// When the subscriber found that the broker had lost its session.
+    renewals: Arc<Mutex<Vec<Instant>>>,
+    watching: tokio::task::JoinHandle<()>,
     random: Random,
 }
 
@@ -72,6 +75,8 @@ impl World {
                 .session(SessionPolicy::resume(Duration::from_secs(3600)))
                 .keep_alive(Duration::from_secs(2))
                 .connect_timeout(Duration::from_secs(2))
+                // A CONNECT that a stall held back may arrive behind the one that followed it.
+                .reconnect_when_taken_over()
                 .backoff(Backoff::exponential(
                     Duration::from_millis(20)..=Duration::from_millis(500),
                 ))
@@ -100,8 +105,33 @@ impl World {
                 }
             })
         };
+        let renewals: Arc<Mutex<Vec<Instant>>> = Arc::default();
+        let watching = {
+            let (mut states, renewals) = (subscriber.state(), Arc::clone(&renewals));
+            // The first connection has begun the session.
+            states.next().await;
+            tokio::spawn(async move {
+                while let Some(state) = states.next().await {
+                    if let State::Connected { resumed: false } = state {
+                        let mut renewals = renewals.lock().unwrap_or_else(PoisonError::into_inner);
+                        renewals.push(Instant::now());
+                    }
+                }
+            })
+        };
         let random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        Ok(Self { broker, network, publisher, subscriber, ledgers, last, reading, random })
+        Ok(Self {
+            broker,
+            network,
+            publisher,
+            subscriber,
+            ledgers,
+            last,
+            reading,
+            renewals,
+            watching,
+            random,
+        })
     }
 
     pub(crate) async fn run(mut self, time: Duration) -> Result<Account, Failure> {
@@ -121,14 +151,15 @@ impl World {
         let is_subscribed = self.comes_to_an_end().await;
         let seconds_to_settle = settling.elapsed().as_secs_f64();
         let left = self.places_taken();
+        let renewals = self.renewals.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let [one, two] = &*self.ledgers;
         let account = Account {
             broker: self.broker.name(),
             kills: kills.len(),
             faults,
             connections: self.network.connections(),
-            qos1: with(one, |it| it.sum(&kills)),
-            qos2: with(two, |it| it.sum(&kills)),
+            qos1: with(one, |it| it.sum(&kills, &renewals)),
+            qos2: with(two, |it| it.sum(&kills, &renewals)),
             is_subscribed,
             left,
             seconds_to_settle,
@@ -136,6 +167,7 @@ impl World {
         self.publisher.close().await;
         self.subscriber.close().await;
         self.reading.await?;
+        self.watching.await?;
         Ok(account)
     }
 
@@ -236,7 +268,10 @@ async fn publish(
             break;
         }
         let message = client.publish(topic, number.to_string()).qos(qos);
-        with(ledger, |it| it.published += 1);
+        with(ledger, |it| {
+            it.published += 1;
+            it.begun.insert(number, Instant::now());
+        });
         match message.enqueue() {
             Ok(word) => words.push(async move { (number, word.await) }),
             Err(EnqueueError::Full(message)) => note(number, message.send().await),
