@@ -2,7 +2,7 @@
 //! waited for.
 
 use crate::error::{DecodeError, DecodeRule};
-use crate::packet::{self, Packet, PacketType};
+use crate::packet::{self, Packet, PacketType, PubAck, Publish};
 use crate::varint;
 
 /// The largest packet that the format allows: five bytes of fixed header and 268,435,455 behind.
@@ -108,21 +108,67 @@ impl Need {
 /// assert!(matches!(decode(&input[2..], &Limits::new())?, Decoded::NeedMore(_)));
 /// # Ok::<(), mqtt_codec::DecodeError>(())
 /// ```
-#[inline]
+#[inline(always)]
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Decoded<'a>, DecodeError> {
-    // Most packets have less than 128 bytes behind their fixed header and are complete. They are
-    // sorted out here with what fits into registers; all others, and all faults, go the long way.
-    if let [first, remaining @ 0..0x80, ..] = input
-        && let Some(packet_type) = packet_type(*first)
-    {
-        let packet_len = 2 + u32::from(*remaining);
-        if packet_len <= limits.max_packet_size
-            && let Some(body) = input.get(2..packet_len as usize)
-        {
-            return packet::decode(packet_type, *first, body, packet_len as usize);
-        }
+    match short(input, limits) {
+        Some((packet_type, first, body, len)) => packet::decode(packet_type, first, body, len),
+        None => decode_any(input, limits),
     }
-    decode_any(input, limits)
+}
+
+/// Decodes the PUBLISH that the input begins with, and says how many bytes of the input it takes.
+///
+/// This is for who receives messages more than anything else, and says nothing of what is not a
+/// complete, faultless and short PUBLISH: ask [`decode`] then. Short are less than 128 bytes behind
+/// the fixed header.
+///
+/// ```
+/// use mqtt_codec::{Limits, decode_publish};
+///
+/// let (publish, len) = decode_publish(b"\x30\x07\x00\x03a/b\x00!", &Limits::new()).unwrap();
+/// assert_eq!((publish.payload, len), (&b"!"[..], 9));
+/// assert_eq!(decode_publish(b"\x30\x07\x00", &Limits::new()), None);
+/// assert_eq!(decode_publish(b"\xC0\x00", &Limits::new()), None);
+/// ```
+#[inline(always)]
+#[must_use]
+pub fn decode_publish<'a>(input: &'a [u8], limits: &Limits) -> Option<(Publish<'a>, usize)> {
+    let (packet_type, first, body, len) = short(input, limits)?;
+    Some((packet::decode_publish(packet_type, first, body, len)?, len))
+}
+
+/// Decodes the PUBACK that the input begins with, and says how many bytes of the input it takes.
+///
+/// This is for who mostly hears that its messages came, and says nothing of what is not a complete,
+/// faultless PUBACK without properties: ask [`decode`] then.
+///
+/// ```
+/// use mqtt_codec::{Limits, PubAckReason, decode_puback};
+///
+/// let (puback, len) = decode_puback(b"\x40\x03\x00\x01\x10", &Limits::new()).unwrap();
+/// assert_eq!((puback.reason, len), (PubAckReason::NoMatchingSubscribers, 5));
+/// assert_eq!(decode_puback(b"\x40\x02\x00\x00", &Limits::new()), None, "no identifier");
+/// ```
+#[inline(always)]
+#[must_use]
+pub fn decode_puback<'a>(input: &'a [u8], limits: &Limits) -> Option<(PubAck<'a>, usize)> {
+    let (packet_type, _, body, len) = short(input, limits)?;
+    if packet_type == PacketType::PubAck { Some((PubAck::short(body)?, len)) } else { None }
+}
+
+/// The type, the first byte, the body and the size of a short packet that is complete.
+// Most packets are. They are sorted out here with what fits into registers; all others, and all
+// faults, go the long way.
+#[inline(always)]
+fn short<'a>(input: &'a [u8], limits: &Limits) -> Option<(PacketType, u8, &'a [u8], usize)> {
+    let [first, remaining @ 0..0x80, ..] = input else { return None };
+    let packet_type = packet_type(*first)?;
+    let packet_len = 2 + u32::from(*remaining);
+    if packet_len > limits.max_packet_size {
+        return None;
+    }
+    let body = input.get(2..packet_len as usize)?;
+    Some((packet_type, *first, body, packet_len as usize))
 }
 
 /// Decodes a packet of any size, complete or not.

@@ -69,7 +69,7 @@ mod topic;
 mod varint;
 
 pub use error::{DecodeError, DecodeRule, EncodeError};
-pub use frame::{Decoded, Limits, Need, ProtocolVersion, decode};
+pub use frame::{Decoded, Limits, Need, ProtocolVersion, decode, decode_puback, decode_publish};
 pub use ids::{InvalidSubscriptionId, PacketId, SubscriptionId};
 pub use packet::{
     Auth, ConnAck, Connect, ConnectOptions, Disconnect, Filters, Forward,

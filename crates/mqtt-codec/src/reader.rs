@@ -9,7 +9,8 @@ use crate::topic::{self, TopicError};
 use crate::varint::{self, Fault};
 
 /// What is left of a packet, or of a part of one.
-#[derive(Debug)]
+// Copied into what makes a fault of it: a reader that is only read from stays in registers.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     /// How many bytes of the packet lie before the end of `rest`.
@@ -48,21 +49,21 @@ impl<'a> Reader<'a> {
     /// A fault at the next byte.
     #[cold]
     #[inline(never)]
-    pub(crate) fn fault(&self, rule: DecodeRule) -> DecodeError {
+    pub(crate) fn fault(self, rule: DecodeRule) -> DecodeError {
         DecodeError::new(rule, Some(self.packet_type), self.offset())
     }
 
     /// A fault at a byte that was read already, so many bytes before the next one.
     #[cold]
     #[inline(never)]
-    pub(crate) fn fault_before(&self, bytes: usize, rule: DecodeRule) -> DecodeError {
+    pub(crate) fn fault_before(self, bytes: usize, rule: DecodeRule) -> DecodeError {
         DecodeError::new(rule, Some(self.packet_type), self.offset() - bytes)
     }
 
     /// A fault inside `field`, which was read last.
     #[cold]
     #[inline(never)]
-    pub(crate) fn fault_in(&self, field: &[u8], at: usize, rule: DecodeRule) -> DecodeError {
+    pub(crate) fn fault_in(self, field: &[u8], at: usize, rule: DecodeRule) -> DecodeError {
         DecodeError::new(rule, Some(self.packet_type), self.offset() - field.len() + at)
     }
 
@@ -116,7 +117,7 @@ impl<'a> Reader<'a> {
 
     #[cold]
     #[inline(never)]
-    fn varint_fault(&self, fault: Fault) -> DecodeError {
+    fn varint_fault(self, fault: Fault) -> DecodeError {
         let (rule, at) = match fault {
             Fault::Incomplete => (DecodeRule::FieldPastEnd, 0),
             Fault::TooLong => (DecodeRule::VariableByteIntegerTooLong, 3),
@@ -184,7 +185,7 @@ impl<'a> Reader<'a> {
     #[cold]
     #[inline(never)]
     pub(crate) fn check_topic(
-        &self,
+        self,
         field: &[u8],
         rule: fn(TopicError) -> DecodeRule,
     ) -> Result<(), DecodeError> {
@@ -197,7 +198,7 @@ impl<'a> Reader<'a> {
 
     #[cold]
     #[inline(never)]
-    pub(crate) fn text_fault(&self, field: &[u8], fault: text::Fault) -> DecodeError {
+    pub(crate) fn text_fault(self, field: &[u8], fault: text::Fault) -> DecodeError {
         self.fault_in(field, fault.at, fault.kind.into())
     }
 

@@ -48,3 +48,38 @@ fn without_a_limit_the_largest_packet_of_the_format_may_come() {
     let Ok(Decoded::NeedMore(need)) = decode(&header, &Limits::new()) else { panic!("refused") };
     assert_eq!(need.packet_len(), Some(268_435_460));
 }
+
+/// Every change of one byte of a packet, and every beginning of it.
+fn variants(packet: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let changed = (0..packet.len()).flat_map(move |at| {
+        (0..=u8::MAX).map(move |byte| {
+            let mut variant = packet.to_vec();
+            variant[at] = byte;
+            variant
+        })
+    });
+    changed.chain((0..packet.len()).map(move |len| packet[..len].to_vec()))
+}
+
+#[test]
+fn what_is_decoded_as_one_type_is_what_is_decoded_as_any() {
+    let limits = Limits::new().max_packet_size(14);
+    let publish = b"\x33\x0C\x00\x03a/b\x00\x01\x02\x01\x01hi";
+    for input in variants(publish).chain([publish.repeat(2)]) {
+        let any = match decode(&input, &limits) {
+            Ok(Decoded::Packet(Packet::Publish(publish), len)) => Some((publish, len)),
+            _ => None,
+        };
+        assert_eq!(decode_publish(&input, &limits), any, "{input:x?}");
+        assert!(decode_puback(&input, &limits).is_none() || any.is_none());
+    }
+    for puback in [&b"\x40\x02\x00\x01"[..], b"\x40\x03\x00\x01\x10"] {
+        for input in variants(puback).chain([puback.repeat(2)]) {
+            let any = match decode(&input, &limits) {
+                Ok(Decoded::Packet(Packet::PubAck(puback), len)) => Some((puback, len)),
+                _ => None,
+            };
+            assert_eq!(decode_puback(&input, &limits), any, "{input:x?}");
+        }
+    }
+}

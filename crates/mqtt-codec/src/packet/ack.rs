@@ -3,8 +3,9 @@
 use alloc::vec::Vec;
 
 use super::encode::{self, Body};
-use super::{PacketType, Reader};
+use super::{PacketType, Reader, whole};
 use crate::error::{DecodeError, DecodeRule, EncodeError};
+use crate::frame::Decoded;
 use crate::ids::PacketId;
 use crate::property::{Properties, PropertySet};
 use crate::reason::{InvalidReasonCode, PubAckReason, PubRelReason};
@@ -150,28 +151,29 @@ impl Body for Ack<'_> {
 macro_rules! ack {
     ($packet:ident, $reason:ident, $first_byte:literal) => {
         impl<'a> $packet<'a> {
-            /// The packet of a body that is nothing but a Packet Identifier, as most are.
+            /// Decodes a body without properties: a Packet Identifier, and perhaps a reason. `None`
+            /// stands for every other body.
             #[inline(always)]
-            pub(super) fn short(body: &[u8]) -> Option<Self> {
-                let packet_id = PacketId::new(u16::from_be_bytes(body.try_into().ok()?))?;
-                let (reason, properties) = ($reason::Success, Properties::EMPTY);
-                Some(Self { packet_id, reason, properties })
-            }
-
-            /// The packet of a body that is a Packet Identifier and a reason, as most others are.
-            #[inline(always)]
-            fn with_reason(body: &[u8]) -> Option<Self> {
-                let [high, low, code] = *body else { return None };
-                let packet_id = PacketId::new(u16::from_be_bytes([high, low]))?;
-                let reason = $reason::try_from(code).ok()?;
+            pub(crate) fn short(body: &[u8]) -> Option<Self> {
+                let (packet_id, reason) = match *body {
+                    [high, low] => ([high, low], $reason::Success),
+                    [high, low, code] => ([high, low], $reason::try_from(code).ok()?),
+                    _ => return None,
+                };
+                let packet_id = PacketId::new(u16::from_be_bytes(packet_id))?;
                 Some(Self { packet_id, reason, properties: Properties::EMPTY })
             }
 
-            #[inline(always)]
-            pub(super) fn decode(reader: Reader<'a>) -> Result<Self, DecodeError> {
-                if let Some(packet) = Self::with_reason(reader.rest()) {
-                    return Ok(packet);
+            /// Decodes a body, which is mostly a short one.
+            #[inline(never)]
+            pub(super) fn packet(body: &'a [u8], len: usize) -> Result<Decoded<'a>, DecodeError> {
+                match Self::short(body) {
+                    Some(packet) => Ok(Decoded::Packet(packet.into(), len)),
+                    None => whole(body, len, PacketType::$packet, Self::decode),
                 }
+            }
+
+            fn decode(reader: Reader<'a>) -> Result<Self, DecodeError> {
                 let (packet_id, reason, properties) = decode(reader, $reason::Success)?;
                 Ok(Self { packet_id, reason, properties })
             }
@@ -202,6 +204,16 @@ macro_rules! ack {
                     }
                     return Ok(());
                 }
+                self.encode_long(out, max_packet_size)
+            }
+
+            #[cold]
+            #[inline(never)]
+            fn encode_long(
+                self,
+                out: &mut Vec<u8>,
+                max_packet_size: u32,
+            ) -> Result<(), EncodeError> {
                 encode::check_properties(self.properties, PacketType::$packet.into())?;
                 let ack = Ack {
                     first_byte: $first_byte,

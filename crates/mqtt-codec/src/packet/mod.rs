@@ -171,7 +171,8 @@ pub enum Packet<'a> {
 /// Decodes the body behind a fixed header, of a packet of `len` bytes in all.
 ///
 /// One function for each packet, all of which return what [`crate::decode`] returns, so that
-/// nothing is copied on the way out.
+/// nothing is copied on the way out. Messages and their acknowledgements come first: there are more
+/// of them than of all others.
 #[inline(always)]
 pub(crate) fn decode(
     packet_type: PacketType,
@@ -179,26 +180,31 @@ pub(crate) fn decode(
     body: &[u8],
     len: usize,
 ) -> Result<Decoded<'_>, DecodeError> {
+    if packet_type == PacketType::Publish {
+        publish(body, len, first)
+    } else if packet_type == PacketType::PubAck {
+        PubAck::packet(body, len)
+    } else {
+        decode_any(packet_type, first, body, len)
+    }
+}
+
+/// Decodes a packet of any type.
+#[inline(never)]
+fn decode_any(
+    packet_type: PacketType,
+    first: u8,
+    body: &[u8],
+    len: usize,
+) -> Result<Decoded<'_>, DecodeError> {
     match packet_type {
+        PacketType::Publish => publish(body, len, first),
+        PacketType::PubAck => PubAck::packet(body, len),
         PacketType::Connect => whole(body, len, PacketType::Connect, Connect::decode),
         PacketType::ConnAck => whole(body, len, PacketType::ConnAck, ConnAck::decode),
-        PacketType::Publish => publish(body, len, first),
-        PacketType::PubAck => match PubAck::short(body) {
-            Some(packet) => Ok(Decoded::Packet(Packet::PubAck(packet), len)),
-            None => whole(body, len, PacketType::PubAck, PubAck::decode),
-        },
-        PacketType::PubRec => match PubRec::short(body) {
-            Some(packet) => Ok(Decoded::Packet(Packet::PubRec(packet), len)),
-            None => whole(body, len, PacketType::PubRec, PubRec::decode),
-        },
-        PacketType::PubRel => match PubRel::short(body) {
-            Some(packet) => Ok(Decoded::Packet(Packet::PubRel(packet), len)),
-            None => whole(body, len, PacketType::PubRel, PubRel::decode),
-        },
-        PacketType::PubComp => match PubComp::short(body) {
-            Some(packet) => Ok(Decoded::Packet(Packet::PubComp(packet), len)),
-            None => whole(body, len, PacketType::PubComp, PubComp::decode),
-        },
+        PacketType::PubRec => PubRec::packet(body, len),
+        PacketType::PubRel => PubRel::packet(body, len),
+        PacketType::PubComp => PubComp::packet(body, len),
         PacketType::Subscribe => whole(body, len, PacketType::Subscribe, Subscribe::decode),
         PacketType::SubAck => whole(body, len, PacketType::SubAck, SubAck::decode),
         PacketType::Unsubscribe => whole(body, len, PacketType::Unsubscribe, Unsubscribe::decode),
@@ -231,6 +237,20 @@ where
 fn publish(body: &[u8], len: usize, first: u8) -> Result<Decoded<'_>, DecodeError> {
     let packet = Publish::decode(first, Reader::new(body, len, PacketType::Publish))?;
     Ok(Decoded::Packet(Packet::Publish(packet), len))
+}
+
+/// Decodes a body if it is that of a PUBLISH.
+#[inline(always)]
+pub(crate) fn decode_publish(
+    packet_type: PacketType,
+    first: u8,
+    body: &[u8],
+    len: usize,
+) -> Option<Publish<'_>> {
+    if packet_type != PacketType::Publish {
+        return None;
+    }
+    Publish::decode(first, Reader::new(body, len, PacketType::Publish)).ok()
 }
 
 impl Packet<'_> {
