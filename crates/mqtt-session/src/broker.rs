@@ -3,6 +3,7 @@
 //!
 //! [`Broker`] is driven from outside; its documentation has the driver's contract.
 
+mod answers;
 mod authenticate;
 mod close;
 mod config;
@@ -18,6 +19,7 @@ mod messages;
 mod publish;
 mod rates;
 mod read;
+mod ready;
 mod replay;
 mod request;
 mod route;
@@ -49,9 +51,11 @@ pub use store::{
     StoreBatch, StoreError, StoredMessage,
 };
 
+use answers::AnswerBuffers;
 use connection::Connection;
 use decide::AskedWill;
 use messages::Messages;
+use ready::ReadyQueue;
 use request::Ticket;
 use route::{Retained, Subscription};
 use session::Session;
@@ -149,8 +153,10 @@ pub struct Broker {
     deadlines: Deadlines<TimerKey>,
     /// What is still to be stored, if anything is.
     store: Option<Box<Store>>,
-    /// The slots of connections with something to send.
-    ready: VecDeque<u32>,
+    /// The connections with something to send.
+    ready: ReadyQueue,
+    /// [`BrokerLimits::write_stall`] in nanoseconds.
+    write_stall: u64,
     events: VecDeque<BrokerEvent>,
     /// Scratch lists of the routing, kept for their memory.
     matched: Vec<(u32, Subscription)>,
@@ -160,8 +166,7 @@ pub struct Broker {
     /// Will Messages whose publishing is not decided.
     asked_wills: BTreeMap<Ticket, AskedWill>,
     failures: failures::Failures,
-    /// Spare buffers for answers: only a connection with answers to send has one.
-    spare_answers: Vec<Vec<u8>>,
+    answers: AnswerBuffers,
     /// Scratch text for the topic of an alias.
     topic: String,
     /// The number of the current routing.
@@ -212,6 +217,7 @@ impl Broker {
     pub fn new(config: BrokerConfig, seed: [u8; 32]) -> Self {
         let entropy = Entropy::new(seed);
         let is_durable = config.durable;
+        let write_stall = (Time::ZERO + config.limits.write_stall).as_nanos();
         Self {
             config,
             now: Time::ZERO,
@@ -229,14 +235,15 @@ impl Broker {
             messages: Messages::new(is_durable),
             deadlines: Deadlines::new(),
             store: is_durable.then(|| Box::new(Store::new())),
-            ready: VecDeque::new(),
+            ready: ReadyQueue::default(),
+            write_stall,
             events: VecDeque::new(),
             matched: Vec::new(),
             targets: Vec::new(),
             tickets: 0,
             asked_wills: BTreeMap::new(),
             failures: failures::Failures::default(),
-            spare_answers: Vec::new(),
+            answers: AnswerBuffers::default(),
             topic: String::new(),
             routing: 0,
             work: 0,
@@ -335,7 +342,7 @@ impl Broker {
     /// [`poll_transmit`](Self::poll_transmit) was called for it.
     #[must_use]
     pub fn poll_ready(&mut self) -> Option<ConnectionId> {
-        while let Some(slot) = self.ready.pop_front() {
+        while let Some(slot) = self.ready.pop() {
             if let Some(key) = self.connections.key_if(slot, |connection| connection.is_ready) {
                 return Some(ConnectionId(key));
             }
@@ -423,9 +430,9 @@ impl Broker {
     /// Puts a connection that has become ready into the queue; its timer is armed for `armed`.
     #[inline(always)]
     fn queue_ready(&mut self, slot: u32, armed: Time) {
-        self.ready.push_back(slot);
+        self.ready.push(slot);
         // One timer in that time at the most, however often the connection becomes ready.
-        if armed > self.now + self.config.limits.write_stall {
+        if armed > self.now.plus_nanos(self.write_stall) {
             self.arm_connection(slot);
         }
     }

@@ -240,7 +240,7 @@ impl<S: Copy + Ord, V: Copy> SubscriptionIndex<S, V> {
     /// The order depends on the filters, the subscribers and the topic alone: the exact filter
     /// first, then those with wildcards depth first (at each level `#`, then the literal level,
     /// then `+`), and within a filter by subscriber.
-    #[inline]
+    #[inline(always)]
     pub fn for_each_match(&self, topic: impl AsRef<[u8]>, mut found: impl FnMut(FilterId, S, &V)) {
         let topic = topic.as_ref();
         let mut report = |id: FilterId| {

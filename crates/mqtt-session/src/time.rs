@@ -42,6 +42,11 @@ impl Time {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
+    /// This moment and `nanos` nanoseconds more, at most the last one that can be told.
+    pub(crate) const fn plus_nanos(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+
     /// This moment and `seconds` more, at most the last one that can be told.
     pub(crate) const fn plus_secs(self, seconds: u32) -> Self {
         Self(self.0.saturating_add(seconds as u64 * 1_000_000_000))

@@ -92,6 +92,23 @@ impl TransmitBuf {
         result
     }
 
+    /// Takes all of `bytes` over. If there is nothing yet, it gives its own memory for theirs,
+    /// unless that is more than `most` bytes.
+    #[inline]
+    pub(crate) fn append_all(&mut self, bytes: &mut Vec<u8>, most: usize) {
+        if self.copied.is_empty() && self.copied.capacity() <= most {
+            core::mem::swap(&mut self.copied, bytes);
+            self.remaining += self.copied.len();
+        } else {
+            self.append_copy(bytes);
+        }
+    }
+
+    #[inline(never)]
+    fn append_copy(&mut self, bytes: &mut Vec<u8>) {
+        self.append(|copied| copied.append(bytes));
+    }
+
     /// Appends `payload`, shared if it is large.
     pub(crate) fn append_payload(&mut self, payload: &Bytes) {
         if payload.len() < SHARE_FROM {

@@ -109,7 +109,7 @@ impl Broker {
         connection.tail = None;
         connection.aliases = None;
         let session = connection.session.take();
-        if connection.answers.is_empty() {
+        if self.answers.len(&connection.answers) == 0 {
             self.forget_connection(slot);
         } else {
             // Also a driver whose buffer for this connection is full has to hear of the end.
@@ -125,7 +125,7 @@ impl Broker {
     /// The network connection ended without our doing.
     pub(super) fn lose(&mut self, slot: u32) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        connection.answers = Vec::new();
+        self.answers.forget(&mut connection.answers);
         if connection.is_closing() {
             self.forget_connection(slot);
         } else {
@@ -137,7 +137,8 @@ impl Broker {
     #[cold]
     pub(super) fn forget_connection(&mut self, slot: u32) {
         let Some(key) = self.connections.key(slot) else { return };
-        let Some(connection) = self.connections.remove(slot) else { return };
+        let Some(mut connection) = self.connections.remove(slot) else { return };
+        self.answers.forget(&mut connection.answers);
         if let Some((_, timer)) = connection.timer {
             self.deadlines.cancel(timer, TimerKey::Connection(key));
         }

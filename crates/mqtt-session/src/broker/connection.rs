@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use core::num::NonZeroU16;
 
+use super::answers::Answers;
 use super::authenticate::Authentication;
 use super::decide::Pending;
 use super::messages::NEVER;
@@ -27,7 +28,7 @@ pub(super) struct Connection {
     /// while a decision was awaited.
     pub(super) tail: Option<Box<Tail>>,
     /// Encoded packets other than PUBLISH that wait to be sent, in order.
-    pub(super) answers: Vec<u8>,
+    pub(super) answers: Answers,
     /// Why nothing is read.
     pub(super) paused: Paused,
     /// Whether it stands in the ready queue.
@@ -139,7 +140,7 @@ impl Connection {
             peer: Some(Box::new(peer)),
             counted,
             tail: None,
-            answers: Vec::new(),
+            answers: Answers::default(),
             paused: Paused::default(),
             is_ready: false,
             ready_since: now,

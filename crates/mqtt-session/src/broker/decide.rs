@@ -2,7 +2,7 @@
 //! answer.
 
 use mqtt_codec::{
-    PacketId, PropertyBuf, PubAckReason, Publish, PublishQos, SubAckReason, Subscribe,
+    PacketId, PropertyBuf, PubAckReason, Publish, PublishQos, QoS, SubAckReason, Subscribe,
 };
 
 use super::connection::Asked;
@@ -207,6 +207,11 @@ impl Broker {
         self.messages.release(message);
         if let Some(session) = session {
             self.record_received(session, qos, reason);
+            if qos.qos() == QoS::AtLeastOnce
+                && let Some(flow) = self.flow_of_session(session)
+            {
+                flow.incoming.puback_sent();
+            }
             self.acknowledge(slot, session, qos, reason, properties.as_properties());
         }
     }

@@ -30,37 +30,26 @@ impl Broker {
     ) {
         self.advance(now);
         let slot = id.0.slot;
-        let awaits_connack = self.awaits_connack(slot);
         let Some(connection) = self.connections.current_mut(id.0) else { return };
         let before = out.len();
         connection.is_ready = false;
+        self.answers.hand_out(&mut connection.answers, out);
         let is_held_back = connection.paused.for_answers;
         let session = connection.session;
-        if !connection.answers.is_empty() {
-            out.append(|bytes| bytes.extend_from_slice(&connection.answers));
-            connection.answers.clear();
-            let answers = core::mem::take(&mut connection.answers);
-            if self.spare_answers.len() < SPARE_ANSWERS && answers.capacity() <= SPARE_ANSWERS_BYTES
+        let is_open = matches!(connection.phase, Phase::Open);
+        if connection.is_closing() {
+            self.forget_connection(slot);
+        } else if is_open && !self.awaits_connack(slot) {
+            if session
+                .and_then(|session| self.flow_of_session(session))
+                .is_some_and(|flow| flow.can_transmit())
+                && self.transmit_messages(slot, out, before.saturating_add(budget))
             {
-                self.spare_answers.push(answers);
+                self.mark_ready(slot);
             }
-        }
-        match connection.phase {
-            Phase::Closing(_) => self.forget_connection(slot),
-            Phase::Open if awaits_connack => {}
-            Phase::Open => {
-                if session
-                    .and_then(|session| self.flow_of_session(session))
-                    .is_some_and(|flow| flow.can_transmit())
-                    && self.transmit_messages(slot, out, before.saturating_add(budget))
-                {
-                    self.mark_ready(slot);
-                }
-                if is_held_back {
-                    self.resume_after_answers(slot);
-                }
+            if is_held_back {
+                self.resume_after_answers(slot);
             }
-            Phase::Opened | Phase::Deciding(_) | Phase::Challenged(_) => {}
         }
         self.statistics.bytes_sent += (out.len() - before) as u64;
     }
@@ -200,10 +189,6 @@ impl Broker {
         }
     }
 }
-
-/// How many buffers are kept for the next answers, and how large each may be.
-const SPARE_ANSWERS: usize = 256;
-const SPARE_ANSWERS_BYTES: usize = 4096;
 
 enum Sent {
     Packet,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use mqtt_codec::{
     ConnectReason, DecodeError, DecodeRule, Decoded, DisconnectReason, EncodeError, Limits, Packet,
-    PacketType, decode,
+    PacketType, PubAck, PubComp, PubRec, PubRel, decode, decode_publish,
 };
 
 use super::connection::Phase;
@@ -21,17 +21,19 @@ impl Broker {
     /// one is kept, and no more memory is taken than bytes came. A connection that is over is
     /// left alone.
     pub fn handle_input(&mut self, id: ConnectionId, now: Time, input: &[u8]) {
-        self.advance(now);
+        self.now = self.now.max(now);
         let Some(connection) = self.connections.current_mut(id.0) else { return };
         self.statistics.bytes_received += input.len() as u64;
         self.work = 0;
-        if connection.tail.is_none() {
-            let (rest, needs) = self.process(id.0.slot, input, None);
-            if !rest.is_empty() {
-                self.keep_tail(id.0.slot, rest, needs);
-            }
-        } else {
+        if connection.tail.is_some() {
             self.take_behind_tail(id.0.slot, input);
+            return;
+        }
+        // Mostly it is one whole packet.
+        match self.process_first(id.0.slot, input, None) {
+            Step::Over => {}
+            Step::Next(rest) => self.take_packets(id.0.slot, rest),
+            Step::Wait { rest, needs } => self.keep_tail(id.0.slot, rest, needs),
         }
     }
 
@@ -45,6 +47,13 @@ impl Broker {
         }
     }
 
+    /// Handles input that begins with a packet.
+    #[inline(never)]
+    fn take_packets(&mut self, slot: u32, input: &[u8]) {
+        let (rest, needs) = self.process(slot, input, None);
+        self.keep_tail(slot, rest, needs);
+    }
+
     /// Handles input behind the beginning of a packet, or behind input that waits.
     #[inline(never)]
     fn take_behind_tail(&mut self, slot: u32, mut input: &[u8]) {
@@ -55,8 +64,7 @@ impl Broker {
             }
             let is_paused = connection.paused.any();
             let Some(tail) = &mut connection.tail else {
-                let (rest, needs) = self.process_apart(slot, input, None);
-                self.keep_tail(slot, rest, needs);
+                self.take_packets(slot, input);
                 return;
             };
             if is_paused {
@@ -85,11 +93,11 @@ impl Broker {
         };
         if tail.bytes.len() >= OWN_BUFFER_FROM {
             let bytes = Bytes::from(tail.bytes);
-            let (rest, needs) = self.process_apart(slot, &bytes, Some(&bytes));
+            let (rest, needs) = self.process(slot, &bytes, Some(&bytes));
             self.keep_tail(slot, rest, needs);
             return;
         }
-        let (rest, needs) = self.process_apart(slot, &tail.bytes, None);
+        let (rest, needs) = self.process(slot, &tail.bytes, None);
         let used = tail.bytes.len() - rest.len();
         if !rest.is_empty()
             && let Some(connection) = self.connections.get_mut(slot)
@@ -115,76 +123,106 @@ impl Broker {
     /// be a packet. A connection that is paused leaves everything, one that is closing nothing.
     ///
     /// `shared` is the owner of `input`, if large payloads may be shared with it.
-    // Inlined where input mostly comes in, whole packets.
-    #[inline(always)]
     fn process<'a>(
         &mut self,
         slot: u32,
-        input: &'a [u8],
+        mut input: &'a [u8],
         shared: Option<&Bytes>,
     ) -> (&'a [u8], usize) {
-        let mut rest = input;
-        while let [first, ..] = rest {
-            let Some(mut connection) = self.connections.get_mut(slot) else { break };
-            if connection.paused.any() {
-                return (rest, 0);
-            }
-            let is_open = matches!(connection.phase, Phase::Open);
-            let mut limit = self.config.limits.packet_size;
-            if !is_open {
-                match self.judge_opening(slot, *first) {
-                    Opening::Read => {}
-                    Opening::Wait => return (rest, 0),
-                    Opening::Ignore => break,
-                }
-                let Some(still_there) = self.connections.get_mut(slot) else { break };
-                connection = still_there;
-                limit = self.config.limits.connect_packet_size;
-            }
-            // [MQTT5-U-3.2.2.3.6-2]. Looked at where it is: a packet is large enough for a move to
-            // count.
-            match &decode(rest, &Limits::new().max_packet_size(limit)) {
-                Ok(Decoded::NeedMore(need)) => {
-                    // A header whose length is not known yet is looked at byte by byte.
-                    return (rest, need.packet_len().unwrap_or(rest.len() + 1));
-                }
-                Ok(Decoded::Packet(packet, length)) => {
-                    rest = rest.get(*length..).unwrap_or_default();
-                    connection.last_packet = self.now;
-                    self.statistics.packets_received += 1;
-                    self.begin_changes();
-                    let handled = if is_open {
-                        self.on_packet(slot, packet, shared)
-                    } else {
-                        self.on_first_packet(slot, packet)
-                    };
-                    if let Err(reason) = handled {
-                        self.fault(slot, reason);
-                    }
-                    if self.is_pressed {
-                        self.pause_for_backlog(slot);
-                    }
-                    if self.store.is_some() {
-                        self.pause_for_store(slot);
-                    }
-                }
-                Err(error) => {
-                    self.on_undecodable(slot, error, is_open);
-                    break;
-                }
+        loop {
+            match self.process_next(slot, input, shared) {
+                Step::Next(rest) => input = rest,
+                Step::Wait { rest, needs } => return (rest, needs),
+                Step::Over => return (&[], 0),
             }
         }
-        (&[], 0)
     }
 
     #[inline(never)]
-    fn process_apart<'a>(
+    fn process_next<'a>(&mut self, slot: u32, input: &'a [u8], shared: Option<&Bytes>) -> Step<'a> {
+        self.process_first(slot, input, shared)
+    }
+
+    /// Handles the packet that `input` begins with, if it is complete.
+    // Inlined where input comes in; all that comes behind goes through one call more.
+    #[inline(always)]
+    fn process_first<'a>(
         &mut self,
         slot: u32,
         input: &'a [u8],
         shared: Option<&Bytes>,
-    ) -> (&'a [u8], usize) {
-        self.process(slot, input, shared)
+    ) -> Step<'a> {
+        let [first, ..] = input else { return Step::Over };
+        let Some(mut connection) = self.connections.get_mut(slot) else { return Step::Over };
+        if connection.paused.any() {
+            return Step::Wait { rest: input, needs: 0 };
+        }
+        let is_open = matches!(connection.phase, Phase::Open);
+        let session = connection.session;
+        let mut limit = self.config.limits.packet_size;
+        if !is_open {
+            match self.judge_opening(slot, *first) {
+                Opening::Read => {}
+                Opening::Wait => return Step::Wait { rest: input, needs: 0 },
+                Opening::Ignore => return Step::Over,
+            }
+            let Some(still_there) = self.connections.get_mut(slot) else { return Step::Over };
+            connection = still_there;
+            limit = self.config.limits.connect_packet_size;
+        }
+        // [MQTT5-U-3.2.2.3.6-2]
+        let limits = Limits::new().max_packet_size(limit);
+        // Most packets are messages.
+        if is_open
+            && let Some(session) = session
+            && let Some((publish, length)) = decode_publish(input, &limits)
+        {
+            connection.last_packet = self.now;
+            self.statistics.packets_received += 1;
+            self.begin_changes();
+            let handled = self.on_publish(slot, session, &publish, shared);
+            return self.handled(slot, handled, input.get(length..));
+        }
+        // Looked at where it is: a packet is large enough for a move to count.
+        match &decode(input, &limits) {
+            Ok(Decoded::NeedMore(need)) => {
+                // A header whose length is not known yet is looked at byte by byte.
+                Step::Wait { rest: input, needs: need.packet_len().unwrap_or(input.len() + 1) }
+            }
+            Ok(Decoded::Packet(packet, length)) => {
+                connection.last_packet = self.now;
+                self.statistics.packets_received += 1;
+                self.begin_changes();
+                let handled = if is_open {
+                    self.on_packet(slot, session, packet, shared)
+                } else {
+                    self.on_first_packet(slot, packet)
+                };
+                self.handled(slot, handled, input.get(*length..))
+            }
+            Err(error) => {
+                self.on_undecodable(slot, error, is_open);
+                Step::Over
+            }
+        }
+    }
+
+    /// A packet was handled, and `rest` comes behind it.
+    #[inline(always)]
+    fn handled<'a>(&mut self, slot: u32, handled: Handled, rest: Option<&'a [u8]>) -> Step<'a> {
+        if let Err(reason) = handled {
+            self.fault(slot, reason);
+        }
+        if self.is_pressed {
+            self.pause_for_backlog(slot);
+        }
+        if self.store.is_some() {
+            self.pause_for_store(slot);
+        }
+        match rest {
+            Some(rest) if !rest.is_empty() => Step::Next(rest),
+            _ => Step::Over,
+        }
     }
 
     /// What a packet brought about has to be sent before the next one is handled.
@@ -236,10 +274,20 @@ impl Broker {
         self.connections.get(slot).is_some_and(|c| matches!(c.phase, Phase::Opened))
     }
 
-    #[inline(always)]
-    fn on_packet(&mut self, slot: u32, packet: &Packet<'_>, shared: Option<&Bytes>) -> Handled {
+    #[inline(never)]
+    fn on_packet(
+        &mut self,
+        slot: u32,
+        session: Option<u32>,
+        packet: &Packet<'_>,
+        shared: Option<&Bytes>,
+    ) -> Handled {
         match packet {
-            Packet::Publish(publish) => self.on_publish(slot, publish, shared),
+            Packet::Publish(publish) => match session {
+                Some(session) => self.on_any_publish(slot, session, publish, shared),
+                // An open connection has a session.
+                None => Ok(()),
+            },
             Packet::PubAck(ack) => self.on_puback(slot, ack),
             Packet::PubRec(ack) => self.on_pubrec(slot, ack),
             Packet::PubRel(ack) => self.on_pubrel(slot, ack),
@@ -299,18 +347,13 @@ impl Broker {
 
     /// Queues a packet other than PUBLISH for a connection that is open.
     pub(super) fn answer(&mut self, slot: u32, packet: Packet<'_>) {
-        self.answer_with(slot, packet, Packet::encode);
+        self.answer_with(slot, packet);
     }
 
     /// [`answer`](Self::answer) with a packet whose type is known. Acknowledgements come by the
     /// message: they are not worth a look at all fifteen types, nor at properties they never have.
     #[inline(always)]
-    pub(super) fn answer_with<'p, P: Copy + Into<Packet<'p>>>(
-        &mut self,
-        slot: u32,
-        packet: P,
-        encode: impl FnOnce(&P, &mut Vec<u8>, u32) -> Result<(), EncodeError>,
-    ) {
+    pub(super) fn answer_with<'p>(&mut self, slot: u32, packet: impl Answer<'p>) {
         if self.store.is_some() && self.hold_answer(slot, &packet.into()) {
             return;
         }
@@ -319,19 +362,17 @@ impl Broker {
         if connection.is_closing() {
             return;
         }
-        if connection.answers.capacity() == 0 {
-            connection.answers = self.spare_answers.pop().unwrap_or_default();
-        }
+        let Some(answers) = self.answers.of(&mut connection.answers) else { return };
         // What does not fit the client's Maximum Packet Size is not sent [MQTT-3.1.2-24]
         // [MQTT-3.1.2-25]; the codec has left out before what may be left out. A client that waits
         // for an answer it cannot take, such as a long SUBACK, is not left waiting.
-        if encode(&packet, &mut connection.answers, connection.packet_size).is_err() {
+        if packet.encode(answers, connection.packet_size).is_err() {
             if !matches!(packet.into(), Packet::ConnAck(_) | Packet::Disconnect(_)) {
                 self.end(slot, DisconnectReason::PacketTooLarge);
             }
             return;
         }
-        if connection.answers.len() > limit && !connection.paused.for_answers {
+        if answers.len() > limit && !connection.paused.for_answers {
             connection.paused.for_answers = true;
             self.statistics.held_back.for_answers += 1;
         }
@@ -342,11 +383,40 @@ impl Broker {
 
     /// Queues bytes that are no packet of this version.
     fn answer_bytes(&mut self, slot: u32, bytes: &[u8]) {
-        if let Some(connection) = self.connections.get_mut(slot) {
-            connection.answers.extend_from_slice(bytes);
+        if let Some(connection) = self.connections.get_mut(slot)
+            && let Some(answers) = self.answers.of(&mut connection.answers)
+        {
+            answers.extend_from_slice(bytes);
             self.mark_ready(slot);
         }
     }
+}
+
+/// A packet that a client is answered with.
+pub(super) trait Answer<'a>: Copy + Into<Packet<'a>> {
+    fn encode(&self, out: &mut Vec<u8>, max_packet_size: u32) -> Result<(), EncodeError>;
+}
+
+macro_rules! answers {
+    ($($packet:ident),+) => {
+        $(impl<'a> Answer<'a> for $packet<'a> {
+            #[inline(always)]
+            fn encode(&self, out: &mut Vec<u8>, max_packet_size: u32) -> Result<(), EncodeError> {
+                $packet::encode(self, out, max_packet_size)
+            }
+        })+
+    };
+}
+answers!(Packet, PubAck, PubComp, PubRec, PubRel);
+
+/// How input goes on.
+enum Step<'a> {
+    /// A packet was handled, and this comes behind it.
+    Next(&'a [u8]),
+    /// This is not looked at before there are so many bytes of it.
+    Wait { rest: &'a [u8], needs: usize },
+    /// Nothing is left.
+    Over,
 }
 
 /// What is done with input of a connection that is not open.

@@ -4,14 +4,17 @@ use core::num::NonZeroU16;
 
 use bytes::Bytes;
 use mqtt_codec::{
-    ConnectReason, DisconnectReason, PacketId, Properties, PubAck, PubAckReason, PubComp, PubRec,
-    PubRel, PubRelReason, Publish, PublishQos, QoS, TopicName,
+    ConnectReason, DisconnectReason, PacketId, Properties, PropertyId, PubAck, PubAckReason,
+    PubComp, PubRec, PubRel, PubRelReason, Publish, PublishQos, QoS, TopicName,
 };
 
 use super::Broker;
+use super::config::BrokerLimits;
+use super::connection::Connection;
 use super::input::Handled;
 use super::messages::{MessageId, NewMessage, Payload};
-use super::session::{Flow, FlowStart};
+use super::session::{Flow, FlowStart, Session};
+use super::slots::Slots;
 use crate::exchange::{Acknowledged, AliasFault, Received, Recorded, Rejected};
 use crate::transmit::SHARE_FROM;
 
@@ -41,11 +44,25 @@ impl TopicRefusal {
 }
 
 impl Broker {
-    /// A client publishes.
+    /// A client publishes a message of any size.
     #[inline(never)]
+    pub(super) fn on_any_publish(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        publish: &Publish<'_>,
+        shared: Option<&Bytes>,
+    ) -> Handled {
+        self.on_publish(slot, session_slot, publish, shared)
+    }
+
+    /// A client publishes.
+    // What rarely happens is handed a copy of the packet, which then need not lie in memory.
+    #[inline(always)]
     pub(super) fn on_publish(
         &mut self,
         slot: u32,
+        session_slot: u32,
         publish: &Publish<'_>,
         shared: Option<&Bytes>,
     ) -> Handled {
@@ -60,27 +77,35 @@ impl Broker {
             return Err(DisconnectReason::RetainNotSupported);
         }
         // [MQTT-3.3.4-6]
-        if publish.properties.contains(mqtt_codec::PropertyId::SubscriptionIdentifier) {
+        if publish.properties.contains(PropertyId::SubscriptionIdentifier) {
             return Err(DisconnectReason::ProtocolError);
         }
-        let Some(session_slot) = self.connections.get(slot).and_then(|c| c.session) else {
-            return Ok(());
-        };
-        let mut resolved = String::new();
-        let topic = match (publish.topic, publish.properties.topic_alias()) {
-            (Some(topic), None) => topic,
-            // [MQTT5-U-3.3.2.1-1]
-            (None, None) => return Err(DisconnectReason::ProtocolError),
-            (topic, Some(alias)) => {
-                resolved = self.resolve_alias(slot, alias, topic)?;
-                // It was a Topic Name when the alias was set.
-                TopicName::new(&resolved).map_err(|_| DisconnectReason::TopicNameInvalid)?
-            }
-        };
-        let handled = self.on_message(slot, session_slot, topic, publish, shared);
-        if resolved.capacity() > 0 {
-            self.topic = resolved;
+        if let Some(topic) = publish.topic
+            && !publish.properties.contains(PropertyId::TopicAlias)
+        {
+            return self.on_message(slot, session_slot, topic, publish, shared);
         }
+        self.on_aliased(slot, session_slot, *publish, shared)
+    }
+
+    /// A client publishes to the topic that an alias stands for.
+    #[inline(never)]
+    fn on_aliased(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        publish: Publish<'_>,
+        shared: Option<&Bytes>,
+    ) -> Handled {
+        // [MQTT5-U-3.3.2.1-1]
+        let alias = publish.properties.topic_alias().ok_or(DisconnectReason::ProtocolError)?;
+        let resolved = self.resolve_alias(slot, alias, publish.topic)?;
+        let handled = match TopicName::new(&resolved) {
+            Ok(topic) => self.on_message(slot, session_slot, topic, &publish, shared),
+            // It was a Topic Name when the alias was set.
+            Err(_) => Err(DisconnectReason::TopicNameInvalid),
+        };
+        self.topic = resolved;
         handled
     }
 
@@ -94,49 +119,82 @@ impl Broker {
         publish: &Publish<'_>,
         shared: Option<&Bytes>,
     ) -> Handled {
-        let is_new = match publish.qos {
-            PublishQos::AtMostOnce => true,
-            PublishQos::AtLeastOnce { id, .. } => {
-                let Some(flow) = self.flow_mut(session_slot) else { return Ok(()) };
-                match flow.incoming.on_publish_qos1(id) {
-                    Ok(()) => true,
-                    Err(Rejected::PacketIdentifierInUse) => {
-                        let reason = PubAckReason::PacketIdentifierInUse;
-                        self.count_refusal(Some(session_slot), reason);
-                        self.send_puback(slot, id, reason);
-                        return Ok(());
-                    }
-                    Err(Rejected::ReceiveMaximumExceeded) => {
-                        return Err(DisconnectReason::ReceiveMaximumExceeded);
-                    }
-                }
-            }
+        let id = match publish.qos {
+            PublishQos::AtMostOnce => None,
+            PublishQos::AtLeastOnce { id, .. } => Some(id),
             PublishQos::ExactlyOnce { id, .. } => {
-                let Some(flow) = self.flow_mut(session_slot) else { return Ok(()) };
-                match flow.incoming.on_publish_qos2(id) {
-                    Ok(Received::New) => true,
-                    // [MQTT-4.3.3-10]: answered again and not delivered again.
-                    Ok(Received::Duplicate) => false,
-                    Err(_) => return Err(DisconnectReason::ReceiveMaximumExceeded),
-                }
+                return self.on_exactly_once(slot, session_slot, id, topic, *publish, shared);
             }
         };
-        let reason = if is_new {
-            self.publish_from(slot, session_slot, topic, publish, shared)
-        } else {
-            Some(PubAckReason::Success)
-        };
+        if let Some(id) = id {
+            let Some(flow) = self.flow_mut(session_slot) else { return Ok(()) };
+            // Most are answered below, before the next one is looked at.
+            if let Err(rejected) = flow.incoming.may_take_qos1(id) {
+                return self.reject(slot, session_slot, id, rejected);
+            }
+        }
+        let reason = self.publish_from(slot, session_slot, topic, publish, shared);
+        let Some(packet_id) = id else { return Ok(()) };
         if let Some(reason) = reason {
-            if is_new {
-                self.record_received(session_slot, publish.qos, reason);
-            }
-            self.acknowledge(slot, session_slot, publish.qos, reason, Properties::EMPTY);
+            self.acknowledge_qos1(
+                slot,
+                PubAck { packet_id, reason, properties: Properties::EMPTY },
+            );
+        } else if let Some(flow) = self.flow_of_session(session_slot) {
+            flow.incoming.answer_waits();
         }
         Ok(())
     }
 
-    /// Answers a PUBLISH as its QoS demands [MQTT-3.3.4-1].
-    #[inline(always)]
+    /// A message of QoS 1 is not taken.
+    #[cold]
+    fn reject(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        id: PacketId,
+        rejected: Rejected,
+    ) -> Handled {
+        match rejected {
+            Rejected::PacketIdentifierInUse => {
+                let reason = PubAckReason::PacketIdentifierInUse;
+                self.count_refusal(Some(session_slot), reason);
+                self.send_puback(slot, id, reason);
+                Ok(())
+            }
+            Rejected::ReceiveMaximumExceeded => Err(DisconnectReason::ReceiveMaximumExceeded),
+        }
+    }
+
+    /// A client publishes a message of QoS 2, or publishes it again.
+    #[inline(never)]
+    fn on_exactly_once(
+        &mut self,
+        slot: u32,
+        session_slot: u32,
+        id: PacketId,
+        topic: TopicName<'_>,
+        publish: Publish<'_>,
+        shared: Option<&Bytes>,
+    ) -> Handled {
+        let Some(flow) = self.flow_mut(session_slot) else { return Ok(()) };
+        let reason = match flow.incoming.on_publish_qos2(id) {
+            Ok(Received::New) => {
+                let reason = self.publish_from(slot, session_slot, topic, &publish, shared);
+                let Some(reason) = reason else { return Ok(()) };
+                self.record_received(session_slot, publish.qos, reason);
+                reason
+            }
+            // [MQTT-4.3.3-10]: answered again and not delivered again.
+            Ok(Received::Duplicate) => PubAckReason::Success,
+            Err(_) => return Err(DisconnectReason::ReceiveMaximumExceeded),
+        };
+        self.acknowledge(slot, session_slot, publish.qos, reason, Properties::EMPTY);
+        Ok(())
+    }
+
+    /// Answers a PUBLISH as its QoS demands [MQTT-3.3.4-1]. Whoever let one of QoS 1 wait for this
+    /// counts it no more.
     pub(super) fn acknowledge(
         &mut self,
         slot: u32,
@@ -154,15 +212,7 @@ impl Broker {
         match qos {
             PublishQos::AtMostOnce => {}
             PublishQos::AtLeastOnce { id, .. } => {
-                // [MQTT-4.3.2-4]
-                if let Some(flow) = self.flow_of_session(session_slot) {
-                    flow.incoming.puback_sent();
-                }
-                let packet = PubAck { packet_id: id, reason, properties };
-                if sabotaged!(AcknowledgedTwice) {
-                    self.answer_with(slot, packet, PubAck::encode);
-                }
-                self.answer_with(slot, packet, PubAck::encode);
+                self.acknowledge_qos1(slot, PubAck { packet_id: id, reason, properties });
             }
             PublishQos::ExactlyOnce { id, .. } => {
                 // [MQTT-4.3.3-8] [MQTT-4.3.3-9]
@@ -172,13 +222,21 @@ impl Broker {
                     flow.incoming.refused(id);
                 }
                 let packet = PubRec { packet_id: id, reason, properties };
-                self.answer_with(slot, packet, PubRec::encode);
+                self.answer_with(slot, packet);
             }
         }
     }
 
+    #[inline(always)]
+    fn acknowledge_qos1(&mut self, slot: u32, packet: PubAck<'_>) {
+        // [MQTT-4.3.2-4]
+        if sabotaged!(AcknowledgedTwice) {
+            self.answer_with(slot, packet);
+        }
+        self.answer_with(slot, packet);
+    }
+
     /// The topic that an alias stands for; sets it if a topic came along.
-    #[inline(never)]
     fn resolve_alias(
         &mut self,
         slot: u32,
@@ -240,7 +298,7 @@ impl Broker {
                 return Some(PubAckReason::NoMatchingSubscribers);
             }
         }
-        self.take_message(slot, session_slot, topic, publish, shared)
+        self.take_message(slot, session_slot, topic, *publish, shared)
     }
 
     /// Keeps a message that somebody wants, and gives it to them or asks about it.
@@ -250,7 +308,7 @@ impl Broker {
         slot: u32,
         session_slot: u32,
         topic: TopicName<'_>,
-        publish: &Publish<'_>,
+        publish: Publish<'_>,
         shared: Option<&Bytes>,
     ) -> Option<PubAckReason> {
         let publisher = match self.sessions.get(session_slot) {
@@ -276,7 +334,7 @@ impl Broker {
             |head| publish.properties.copy_forwardable(head),
         );
         if self.config.decisions.publish {
-            self.ask_publish(slot, session_slot, message, publish);
+            self.ask_publish(slot, session_slot, message, &publish);
             return None;
         }
         let reason = self.deliver_found(message);
@@ -344,7 +402,7 @@ impl Broker {
     #[cold]
     fn send_puback(&mut self, slot: u32, packet_id: PacketId, reason: PubAckReason) {
         let packet = PubAck { packet_id, reason, properties: Properties::default() };
-        self.answer_with(slot, packet, PubAck::encode);
+        self.answer_with(slot, packet);
     }
 
     /// A client acknowledges a QoS 1 message.
@@ -428,7 +486,7 @@ impl Broker {
             self.messages.release(message);
         }
         let packet = PubRel { packet_id: ack.packet_id, reason, properties: Properties::default() };
-        self.answer_with(slot, packet, PubRel::encode);
+        self.answer_with(slot, packet);
         Ok(())
     }
 
@@ -446,7 +504,7 @@ impl Broker {
         };
         let packet =
             PubComp { packet_id: ack.packet_id, reason, properties: Properties::default() };
-        self.answer_with(slot, packet, PubComp::encode);
+        self.answer_with(slot, packet);
         Ok(())
     }
 
@@ -466,21 +524,12 @@ impl Broker {
     /// What is under way in a session, made if there is nothing yet.
     #[inline(always)]
     pub(super) fn flow_mut(&mut self, session_slot: u32) -> Option<&mut Flow> {
-        if self.sessions.get(session_slot)?.flow.is_none() {
-            self.make_flow(session_slot);
+        let Self { sessions, connections, config, .. } = self;
+        let Session { flow, connection, .. } = sessions.get_mut(session_slot)?;
+        if flow.is_none() {
+            *flow = Some(make_flow(&config.limits, connections, *connection));
         }
-        self.sessions.get_mut(session_slot)?.flow.as_deref_mut()
-    }
-
-    #[cold]
-    fn make_flow(&mut self, session_slot: u32) {
-        let Some(session) = self.sessions.get_mut(session_slot) else { return };
-        let limits = &self.config.limits;
-        let send_maximum = session
-            .connection
-            .and_then(|slot| self.connections.get(slot))
-            .map_or(limits.send_maximum, |connection| connection.send_maximum);
-        session.flow(FlowStart { receive_maximum: limits.receive_maximum, send_maximum });
+        flow.as_deref_mut()
     }
 
     /// Puts a connection into the ready queue if its session has something that can be sent.
@@ -503,6 +552,20 @@ impl Broker {
         count <= limits.retained_messages
             && self.retained_bytes - fewer + size <= limits.retained_bytes
     }
+}
+
+/// What is under way in a session with this connection, if any: nothing.
+#[cold]
+#[inline(never)]
+fn make_flow(
+    limits: &BrokerLimits,
+    connections: &Slots<Connection>,
+    slot: Option<u32>,
+) -> Box<Flow> {
+    let send_maximum = slot
+        .and_then(|slot| connections.get(slot))
+        .map_or(limits.send_maximum, |connection| connection.send_maximum);
+    Box::new(Flow::new(FlowStart { receive_maximum: limits.receive_maximum, send_maximum }))
 }
 
 /// The lower of the QoS of a message and of a subscription [MQTT-3.8.4-8].

@@ -42,6 +42,7 @@ impl Broker {
     ///
     /// Overlapping subscriptions make one copy with the highest QoS among them [MQTT-3.3.4-2] and
     /// all their identifiers [MQTT-3.3.4-3] [MQTT-3.3.4-4].
+    #[inline(always)]
     pub(super) fn find_targets(
         &mut self,
         topic: &[u8],
@@ -49,9 +50,7 @@ impl Broker {
         qos: QoS,
         retain: bool,
     ) {
-        self.routing = self.routing.wrapping_add(1);
-        self.targets.clear();
-        self.matched.clear();
+        // Both lists are empty: what was found before has been delivered.
         // [MQTT-3.3.2-3] [MQTT-4.7.3-4]
         self.index.for_each_match(topic, |_, subscriber, subscription| {
             self.matched.push((subscriber, *subscription));
@@ -64,6 +63,7 @@ impl Broker {
     /// Makes one target of all subscriptions of a session that match.
     #[inline(never)]
     fn merge_matches(&mut self, publisher: Option<u32>, qos: QoS, retain: bool) {
+        self.routing = self.routing.wrapping_add(1);
         let mut matched = core::mem::take(&mut self.matched);
         for (subscriber, subscription) in matched.drain(..) {
             if subscriber & GROUP == 0 {

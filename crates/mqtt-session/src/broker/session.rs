@@ -171,11 +171,6 @@ impl Session {
         }
     }
 
-    /// What is under way, made when it is needed for the first time.
-    pub(super) fn flow(&mut self, start: FlowStart) -> &mut Flow {
-        self.flow.get_or_insert_with(|| Box::new(Flow::new(start)))
-    }
-
     /// The earliest moment at which something becomes due without a connection.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let will = self.will.as_ref().and_then(|will| will.due_at);
@@ -191,7 +186,7 @@ pub(super) struct FlowStart {
 }
 
 impl Flow {
-    fn new(start: FlowStart) -> Self {
+    pub(super) fn new(start: FlowStart) -> Self {
         let mut flow = Self {
             incoming: Incoming::new(),
             outgoing: Outgoing::new(),
@@ -222,7 +217,12 @@ impl Flow {
     }
 
     /// Whether something can be sent now.
+    #[inline]
     pub(super) fn can_transmit(&self) -> bool {
+        let waiting = self.queued() + self.replays.len() + self.outgoing.to_resend();
+        if waiting == 0 && self.undecided.is_none() && self.waits.is_none() {
+            return false;
+        }
         self.undecided.is_some()
             || self.waits.as_ref().is_some_and(|waits| waits.can_send())
             || !self.unacknowledged.is_empty()

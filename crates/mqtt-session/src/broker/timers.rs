@@ -144,7 +144,7 @@ impl Broker {
             }
             Phase::Open | Phase::Closing(_) if stalled => {
                 // A peer that does not read would not read a DISCONNECT either.
-                connection.answers = Vec::new();
+                self.answers.forget(&mut connection.answers);
                 if connection.is_closing() {
                     self.forget_connection(slot);
                 } else {

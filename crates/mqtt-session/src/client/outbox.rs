@@ -10,7 +10,7 @@ mod saved;
 
 use std::collections::VecDeque;
 
-use mqtt_codec::{EncodeError, QoS};
+use mqtt_codec::{EncodeError, PacketId, QoS};
 
 use super::publication::{Outgoing, Publication};
 use crate::Time;
@@ -53,6 +53,16 @@ pub(super) struct Outbox {
     max_bytes: usize,
     /// When queued messages expire.
     expiries: Deadlines<u32>,
+}
+
+/// A message that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Released {
+    pub(super) id: PublishId,
+    /// See [`Outgoing::is_republished`].
+    pub(super) is_republished: bool,
+    /// See [`Outgoing::is_forgotten`].
+    pub(super) is_forgotten: bool,
 }
 
 #[derive(Debug, Default)]
@@ -116,23 +126,22 @@ impl Outbox {
         slot
     }
 
-    /// Takes a message over into the slot that [`free_slot`](Self::free_slot) told; its header was
-    /// encoded.
+    /// Takes a message that is sent now over into the slot that [`free_slot`](Self::free_slot)
+    /// told, if its PUBLISH is not larger than `maximum`; otherwise nothing has changed. Nor has it
+    /// if there is no such slot, for which no error stands.
     #[inline(always)]
     pub(super) fn fill(
         &mut self,
         slot: u32,
-        header: &[u8],
+        id: PacketId,
         publication: &mut Publication<'_>,
-    ) -> PublishId {
-        let mut generation = 0;
-        if let Some(place) = self.slots.get_mut(slot as usize) {
-            place.message.accept_encoded(header, publication);
-            self.bytes += place.message.size();
-            self.free.pop();
-            generation = place.generation;
-        }
-        PublishId { slot, generation }
+        maximum: u32,
+    ) -> Result<(PublishId, &Outgoing), Option<EncodeError>> {
+        let place = self.slots.get_mut(slot as usize).ok_or(None)?;
+        place.message.accept_now(id, publication, maximum)?;
+        self.bytes += place.message.size();
+        self.free.pop();
+        Ok((PublishId { slot, generation: place.generation }, &place.message))
     }
 
     /// Takes a message over, if its PUBLISH is not larger than `maximum`; otherwise nothing has
@@ -210,6 +219,12 @@ impl Outbox {
         self.unacknowledged.front().copied()
     }
 
+    /// How many messages wait for their turn.
+    #[inline]
+    pub(super) fn queued(&self) -> usize {
+        self.unacknowledged.len() + self.acknowledged.len()
+    }
+
     /// Whether no message waits for its turn.
     pub(super) fn is_queue_empty(&self) -> bool {
         self.unacknowledged.is_empty() && self.acknowledged.is_empty()
@@ -268,19 +283,18 @@ impl Outbox {
         PublishId { slot, generation }
     }
 
-    /// Forgets a message that has ended, which must not stand in a queue any more. Returns the id
-    /// that it had.
-    #[inline]
-    pub(super) fn release(&mut self, slot: u32) -> PublishId {
-        let Some(place) = self.slots.get_mut(slot as usize) else {
-            return PublishId { slot, generation: 0 };
-        };
-        let generation = place.generation;
+    /// Forgets a message that has ended, which must not stand in a queue any more. Returns what it
+    /// was.
+    #[inline(always)]
+    pub(super) fn release(&mut self, slot: u32) -> Option<Released> {
+        let place = self.slots.get_mut(slot as usize)?;
+        let id = PublishId { slot, generation: place.generation };
+        let Outgoing { is_republished, is_forgotten, .. } = place.message;
         self.bytes -= place.message.size();
-        place.message.clear();
-        place.generation = generation.wrapping_add(1);
+        place.generation = place.generation.wrapping_add(1);
         self.free.push(slot);
-        PublishId { slot, generation }
+        place.message.clear();
+        Some(Released { id, is_republished, is_forgotten })
     }
 
     /// Frees the memory of the payload of a message that will not be sent again.

@@ -1,5 +1,6 @@
 //! A message of the application: as it is given, and as it waits to be sent.
 
+use core::ops::Range;
 use core::{fmt, mem};
 
 use bytes::Bytes;
@@ -128,9 +129,6 @@ const SPARE_BYTES: usize = 1024;
 pub(super) struct Outgoing {
     /// Everything up to the payload.
     header: Vec<u8>,
-    /// Where the topic begins in there.
-    topic_at: u8,
-    topic_len: u16,
     /// How long the properties at the end of the header are, without the Message Expiry Interval.
     properties_len: u32,
     payload: Bytes,
@@ -152,8 +150,6 @@ impl Default for Outgoing {
     fn default() -> Self {
         Self {
             header: Vec::new(),
-            topic_at: 0,
-            topic_len: 0,
             properties_len: 0,
             payload: Bytes::new(),
             qos: QoS::AtMostOnce,
@@ -195,22 +191,23 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Takes a message over whose header was encoded, without a Message Expiry Interval.
+    /// Takes a message over that is sent now, if its PUBLISH is not larger than `maximum`;
+    /// otherwise nothing has changed. It has no Message Expiry Interval.
     #[inline(always)]
-    pub(super) fn accept_encoded(&mut self, header: &[u8], publication: &mut Publication<'_>) {
-        self.header.extend_from_slice(header);
+    pub(super) fn accept_now(
+        &mut self,
+        id: PacketId,
+        publication: &mut Publication<'_>,
+        maximum: u32,
+    ) -> Result<(), EncodeError> {
+        publication.encode_header(id, None, &mut self.header, maximum)?;
         self.fill(publication);
+        Ok(())
     }
 
     /// Takes everything over but the header, which is there.
     #[inline(always)]
     fn fill(&mut self, publication: &mut Publication<'_>) {
-        // Behind the type come up to four bytes of Remaining Length, of which the last is below
-        // 0x80, and two of the topic's length. No number is cut off: a topic has at most 65,535
-        // bytes, and a packet 268,435,460.
-        let length = self.header.iter().skip(1).take_while(|byte| **byte >= 0x80).count() + 1;
-        self.topic_at = 1 + length as u8 + 2;
-        self.topic_len = publication.topic.as_bytes().len() as u16;
         self.properties_len = publication.properties.as_bytes().len() as u32;
         // Swapped, because what was here, which is empty, ends with the publication.
         mem::swap(&mut self.payload, &mut publication.payload);
@@ -249,7 +246,7 @@ impl Outgoing {
         if dup && let Some(first) = packet.first_mut() {
             *first |= DUP;
         }
-        let id_at = usize::from(self.topic_at) + usize::from(self.topic_len);
+        let id_at = self.topic_place().end;
         if let Some(id) = id
             && let Some(place) = packet.get_mut(id_at..id_at + 2)
         {
@@ -312,13 +309,29 @@ impl Outgoing {
     }
 
     fn topic_bytes(&self) -> &[u8] {
-        let start = usize::from(self.topic_at);
-        self.header.get(start..start + usize::from(self.topic_len)).unwrap_or_default()
+        self.header.get(self.topic_place()).unwrap_or_default()
+    }
+
+    /// Where the topic stands in the header: behind the type, up to four bytes of Remaining Length,
+    /// of which the last is below 0x80, and two of the topic's length.
+    fn topic_place(&self) -> Range<usize> {
+        let more = self.header.iter().skip(1).take_while(|byte| **byte >= 0x80).count();
+        let start = more + 4;
+        let topic_len = match self.header.get(start - 2..start) {
+            Some(&[high, low]) => u16::from_be_bytes([high, low]),
+            _ => 0,
+        };
+        start..start + usize::from(topic_len)
     }
 
     /// Seconds until the message expires, rounded up; `Some(0)` once it has expired.
     pub(super) fn expiry(&self, now: Time) -> Option<u32> {
         self.expires_at.map(|at| now.secs_until(at))
+    }
+
+    /// Everything up to the payload, as it is sent for the first time.
+    pub(super) fn header(&self) -> &[u8] {
+        &self.header
     }
 
     pub(super) const fn payload(&self) -> &Bytes {
@@ -346,8 +359,8 @@ impl Outgoing {
     }
 
     /// Forgets the message and keeps its memory for another one.
+    #[inline(always)]
     pub(super) fn clear(&mut self) {
-        self.payload = Bytes::new();
         self.expires_at = None;
         self.recorded = PubAckReason::Success;
         self.only_online = false;
@@ -357,6 +370,7 @@ impl Outgoing {
         if self.header.capacity() > SPARE_BYTES {
             self.header = Vec::new();
         }
+        drop(mem::take(&mut self.payload));
     }
 }
 

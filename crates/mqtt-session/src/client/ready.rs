@@ -5,7 +5,7 @@ use core::mem;
 
 use mqtt_codec::{EncodeError, Packet, PacketId};
 
-use super::publication::Publication;
+use super::publication::{Outgoing, Publication};
 use crate::TransmitBuf;
 use crate::exchange::Incoming;
 
@@ -76,46 +76,27 @@ impl Ready {
         Ok(())
     }
 
-    /// Appends the PUBLISH of a QoS 1 or QoS 2 message, if it is not larger than `maximum`, and
-    /// returns its header.
+    /// Appends the PUBLISH of a QoS 1 or QoS 2 message.
     #[inline(always)]
-    pub(super) fn push_message(
-        &mut self,
-        id: PacketId,
-        slot: u32,
-        publication: &Publication<'_>,
-        maximum: u32,
-    ) -> Result<&[u8], EncodeError> {
-        let start = self.bytes.len();
-        publication.encode_header(id, None, &mut self.bytes, maximum)?;
-        let end = self.bytes.len();
-        self.bytes.extend_from_slice(&publication.payload);
-        self.messages.push(Encoded { id, slot, start });
-        Ok(self.bytes.get(start..end).unwrap_or_default())
+    pub(super) fn push_message(&mut self, id: PacketId, slot: u32, message: &Outgoing) {
+        self.messages.push(Encoded { id, slot, start: self.bytes.len() });
+        self.bytes.extend_from_slice(message.header());
+        self.bytes.extend_from_slice(message.payload());
     }
 
-    /// Hands out as much as fits until `out` holds `limit` bytes. Returns whether that was
-    /// anything.
-    #[inline(always)]
+    /// Hands out as much as fits into `room` bytes. Returns whether that was anything.
+    #[inline(never)]
     pub(super) fn hand_out(
         &mut self,
         out: &mut TransmitBuf,
-        limit: usize,
+        room: usize,
         incoming: &mut Incoming,
     ) -> bool {
-        let room = limit.saturating_sub(out.len());
         if room < self.bytes.len() {
             self.hand_out_some(out, room);
             return room > 0;
         }
-        out.append(|bytes| {
-            if bytes.is_empty() {
-                mem::swap(bytes, &mut self.bytes);
-            } else {
-                bytes.extend_from_slice(&self.bytes);
-                self.bytes.clear();
-            }
-        });
+        out.append_all(&mut self.bytes, usize::MAX);
         self.messages.clear();
         self.qos0 = 0;
         for _ in 0..mem::take(&mut self.pubacks) {

@@ -4,15 +4,16 @@ use bytes::Bytes;
 use mqtt_codec::{
     Decoded, Disconnect, Limits, Need, Packet, PacketId, PacketType, Properties, PropertyBuf,
     PropertyId, PubAck, PubAckReason, PubComp, PubRec, PubRel, PubRelReason, Publish, PublishQos,
-    QoS, TopicName, decode,
+    QoS, TopicName, decode, decode_puback,
 };
 
 use super::Client;
 use super::error::{ClientCloseCause, Violation};
-use super::event::{Acknowledgement, PublishOutcome};
+use super::event::{Acknowledgement, ClientEvent, PublishOutcome};
 use super::input::{OWN_FROM, Source};
 use super::link::Link;
 use super::message::Message;
+use super::outbox::Released;
 use crate::Time;
 use crate::exchange::{Acknowledged, AliasFault, Received, Recorded, Rejected};
 
@@ -29,55 +30,112 @@ impl Client {
         } else if !self.link.is_read() {
             return;
         }
-        if let Err(violation) = self.handle_bytes(now, input) {
+        let handled = if self.tail.is_empty() {
+            // Mostly it is one whole packet.
+            match self.handle_first(now, input) {
+                Ok(None) => Ok(()),
+                Ok(Some(rest)) => self.handle_all(now, rest),
+                Err(violation) => Err(violation),
+            }
+        } else {
+            self.handle_behind_tail(now, input)
+        };
+        if let Err(violation) = handled {
             self.violated(now, violation);
         }
     }
 
-    fn handle_bytes(&mut self, now: Time, mut input: &[u8]) -> Result<(), Violation> {
-        // [MQTT5-U-3.1.2.11.4-2]
-        let limits = Limits::new().max_packet_size(self.config.accepted_packet_size());
+    /// Handles input behind the beginning of a packet.
+    #[inline(never)]
+    fn handle_behind_tail(&mut self, now: Time, mut input: &[u8]) -> Result<(), Violation> {
         while !self.tail.is_empty() {
             if !self.tail.fill(&mut input) {
                 return Ok(());
             }
-            self.handle_tail(now, &limits)?;
+            self.handle_tail(now)?;
             if !self.link.is_read() {
                 return Ok(());
             }
         }
-        while !input.is_empty() {
-            // Looked at where it is: a packet is large enough for a move to count.
-            match &decode(input, &limits) {
-                Ok(Decoded::Packet(packet, len)) => {
-                    self.handle_packet(now, packet, Source::Borrowed)?;
-                    input = input.get(*len..).unwrap_or_default();
-                }
-                Ok(Decoded::NeedMore(need)) => {
-                    self.tail.begin(input, needed(*need, input.len()));
-                    return Ok(());
-                }
-                Err(error) => return Err((*error).into()),
-            }
-            if !self.link.is_read() {
-                return Ok(());
-            }
+        if input.is_empty() { Ok(()) } else { self.handle_all(now, input) }
+    }
+
+    /// Handles every packet of `input`, and keeps the beginning of one at its end.
+    #[inline(never)]
+    fn handle_all(&mut self, now: Time, mut input: &[u8]) -> Result<(), Violation> {
+        while let Some(rest) = self.handle_next(now, input)? {
+            input = rest;
         }
         Ok(())
     }
 
+    #[inline(never)]
+    fn handle_next<'a>(
+        &mut self,
+        now: Time,
+        input: &'a [u8],
+    ) -> Result<Option<&'a [u8]>, Violation> {
+        self.handle_first(now, input)
+    }
+
+    /// Handles the packet that `input` begins with, or keeps its beginning. Returns what comes
+    /// behind it, if that is to be handled.
+    // Inlined where input comes in; all that comes behind goes through one call more.
+    #[inline(always)]
+    fn handle_first<'a>(
+        &mut self,
+        now: Time,
+        input: &'a [u8],
+    ) -> Result<Option<&'a [u8]>, Violation> {
+        let limits = self.limits();
+        if matches!(self.link, Link::Open(_))
+            && let Some((puback, len)) = decode_puback(input, &limits)
+        {
+            self.changed();
+            self.on_puback(&puback)?;
+            return Ok(self.behind(input, len));
+        }
+        // Looked at where it is: a packet is large enough for a move to count.
+        match &decode(input, &limits) {
+            Ok(Decoded::Packet(packet, len)) => {
+                self.handle_packet(now, packet, Source::Borrowed)?;
+                Ok(self.behind(input, *len))
+            }
+            Ok(Decoded::NeedMore(need)) => {
+                self.tail.begin(input, needed(*need, input.len()));
+                Ok(None)
+            }
+            Err(error) => Err((*error).into()),
+        }
+    }
+
+    /// What comes behind a packet of so many bytes, if that is to be handled.
+    #[inline(always)]
+    fn behind<'a>(&self, input: &'a [u8], len: usize) -> Option<&'a [u8]> {
+        let rest = input.get(len..).filter(|rest| !rest.is_empty());
+        rest.filter(|_| self.link.is_read())
+    }
+
+    /// What is accepted from the server.
+    #[inline]
+    fn limits(&self) -> Limits {
+        // [MQTT5-U-3.1.2.11.4-2]
+        Limits::new().max_packet_size(self.config.accepted_packet_size())
+    }
+
     /// The packet that began in an earlier read has all the bytes that it asked for.
     #[inline(never)]
-    fn handle_tail(&mut self, now: Time, limits: &Limits) -> Result<(), Violation> {
+    fn handle_tail(&mut self, now: Time) -> Result<(), Violation> {
         let bytes = self.tail.take();
+        let limits = self.limits();
         if bytes.len() >= OWN_FROM {
             let bytes = Bytes::from(bytes);
-            if let Decoded::Packet(packet, _) = decode(&bytes, limits)? {
+            if let Decoded::Packet(packet, _) = decode(&bytes, &limits)? {
                 return self.handle_packet(now, &packet, Source::Owned(&bytes));
             }
             return Ok(());
         }
-        match decode(&bytes, limits)? {
+        match decode(&bytes, &limits)? {
             Decoded::Packet(packet, _) => {
                 self.handle_packet(now, &packet, Source::Borrowed)?;
                 self.tail.restore(bytes);
@@ -90,7 +148,7 @@ impl Client {
         Ok(())
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn handle_packet(
         &mut self,
         now: Time,
@@ -101,27 +159,18 @@ impl Client {
             self.changed();
             return self.handle_before_connack(now, packet);
         }
-        if let Packet::PubAck(puback) = packet {
-            self.changed();
-            self.on_puback(puback)
-        } else if let Packet::Publish(publish) = packet {
-            // What comes at QoS 0 or QoS 1 leaves no trace in the session.
-            if let PublishQos::ExactlyOnce { .. } = publish.qos {
-                self.changed();
-            }
-            self.on_publish(publish, source)
+        // What comes at QoS 0 or QoS 1 leaves no trace in the session.
+        let is_traceless = if let Packet::Publish(publish) = packet {
+            publish.qos.qos() < QoS::ExactlyOnce
         } else {
-            self.handle_other(now, packet)
-        }
-    }
-
-    /// Handles what comes less often than messages and their acknowledgements.
-    #[inline(never)]
-    fn handle_other(&mut self, now: Time, packet: &Packet<'_>) -> Result<(), Violation> {
-        if !matches!(packet, Packet::PingResp) {
+            matches!(packet, Packet::PingResp)
+        };
+        if !is_traceless {
             self.changed();
         }
         match packet {
+            Packet::Publish(publish) => self.on_publish(publish, source),
+            Packet::PubAck(puback) => self.on_puback(puback),
             Packet::PubRec(pubrec) => self.on_pubrec(pubrec),
             Packet::PubRel(pubrel) => self.on_pubrel(pubrel),
             Packet::PubComp(pubcomp) => self.on_pubcomp(pubcomp),
@@ -133,8 +182,6 @@ impl Client {
             Packet::Auth(auth) => self.on_auth(now, auth),
             Packet::Connect(_)
             | Packet::ConnAck(_)
-            | Packet::Publish(_)
-            | Packet::PubAck(_)
             | Packet::Subscribe(_)
             | Packet::Unsubscribe(_)
             | Packet::PingReq => Err(Violation::UnexpectedPacket(packet.packet_type())),
@@ -380,18 +427,27 @@ impl Client {
     }
 
     /// The server has said its last word about a message.
-    #[inline]
+    #[inline(always)]
     fn published(&mut self, slot: u32, reason: PubAckReason, properties: &Properties<'_>) {
-        let republished =
-            self.session.outbox.get(slot).is_some_and(|message| message.is_republished);
-        let properties = if properties.is_empty() { PropertyBuf::new() } else { kept(properties) };
-        let acknowledgement = Acknowledgement { reason, properties, republished };
-        let outcome = if reason.is_error() {
-            PublishOutcome::Refused(acknowledgement)
+        let Some(message) = self.session.outbox.release(slot) else { return };
+        if message.is_forgotten {
+            return;
+        }
+        if properties.is_empty() {
+            self.events.push_back(message.ended(reason, PropertyBuf::new()));
         } else {
-            PublishOutcome::Acknowledged(acknowledgement)
-        };
-        self.session.publish_ended(slot, outcome, &mut self.events);
+            self.published_with(message, reason, properties);
+        }
+    }
+
+    #[cold]
+    fn published_with(
+        &mut self,
+        message: Released,
+        reason: PubAckReason,
+        properties: &Properties<'_>,
+    ) {
+        self.events.push_back(message.ended(reason, (*properties).into()));
     }
 
     /// Appends an answer to those that wait to be sent.
@@ -415,10 +471,19 @@ impl Client {
     }
 }
 
-/// A copy of properties that there are.
-#[cold]
-fn kept(properties: &Properties<'_>) -> PropertyBuf {
-    (*properties).into()
+impl Released {
+    /// Tells that the server has said its last word about it.
+    #[inline(always)]
+    fn ended(self, reason: PubAckReason, properties: PropertyBuf) -> ClientEvent {
+        let acknowledgement =
+            Acknowledgement { reason, properties, republished: self.is_republished };
+        let outcome = if reason.is_error() {
+            PublishOutcome::Refused(acknowledgement)
+        } else {
+            PublishOutcome::Acknowledged(acknowledgement)
+        };
+        ClientEvent::Published { id: self.id, outcome }
+    }
 }
 
 /// How many bytes to wait for: the packet's length, or one more as long as that is not known.

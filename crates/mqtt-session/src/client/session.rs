@@ -168,24 +168,23 @@ impl Session {
 
     /// A QoS 1 or QoS 2 message has ended: whoever published it is told, unless he wants to know
     /// nothing.
-    #[inline]
     pub(super) fn publish_ended(
         &mut self,
         slot: u32,
         outcome: PublishOutcome,
         events: &mut VecDeque<ClientEvent>,
     ) {
-        let is_forgotten = self.outbox.get(slot).is_some_and(|message| message.is_forgotten);
-        let id = self.outbox.release(slot);
-        if !is_forgotten {
-            events.push_back(ClientEvent::Published { id, outcome });
+        if let Some(message) = self.outbox.release(slot)
+            && !message.is_forgotten
+        {
+            events.push_back(ClientEvent::Published { id: message.id, outcome });
         }
     }
 
     /// Whether anything waits to be encoded.
     #[inline]
     pub(super) fn has_to_send(&self) -> bool {
-        !self.outbox.is_queue_empty() || !self.requests.is_empty() || self.exchanges.must_resend()
+        self.outbox.queued() + self.requests.len() + self.exchanges.to_resend() > 0
     }
 
     /// Whether nothing waits to be sent or acknowledged.

@@ -125,17 +125,22 @@ impl Client {
     #[inline]
     pub fn poll_transmit(&mut self, now: Time, out: &mut TransmitBuf, budget: usize) {
         let now = self.advance(now);
-        if !self.is_silent() {
-            self.transmit(now, out, budget);
-        }
-    }
-
-    /// Whether there is a connection and nothing to say on it, as after most packets.
-    #[inline]
-    fn is_silent(&self) -> bool {
-        self.link.open().is_some_and(|open| open.ready.is_empty() && open.leaving.is_none())
+        // What most calls find: nothing to send, or only what is encoded already.
+        if let Link::Open(open) = &mut self.link
+            && open.leaving.is_none()
             && !self.session.has_to_send()
             && !self.calls.has_waiting()
+        {
+            if !open.ready.is_empty() {
+                if open.ready.has_messages() {
+                    // From now on they count as sent.
+                    self.revision = self.revision.wrapping_add(1);
+                }
+                open.hand_out(now, out, budget, &mut self.session.incoming);
+            }
+        } else {
+            self.transmit(now, out, budget);
+        }
     }
 
     #[inline(never)]
@@ -143,23 +148,6 @@ impl Client {
         if self.calls.has_waiting() {
             self.publish_requests();
         }
-        // What most calls find: only what is encoded already.
-        if let Link::Open(open) = &mut self.link
-            && open.leaving.is_none()
-            && !self.session.has_to_send()
-        {
-            if open.ready.has_messages() {
-                // From now on they count as sent.
-                self.revision = self.revision.wrapping_add(1);
-            }
-            open.hand_out(now, out, out.len().saturating_add(budget), &mut self.session.incoming);
-        } else {
-            self.transmit_any(now, out, budget);
-        }
-    }
-
-    #[inline(never)]
-    fn transmit_any(&mut self, now: Time, out: &mut TransmitBuf, budget: usize) {
         match &mut self.link {
             Link::Idle => {}
             Link::Connecting(connecting) => {
@@ -185,7 +173,7 @@ impl Client {
         let told = self.events.len();
         let waiting = (self.session.outbox.len(), self.session.requests.len());
         let limit = before.saturating_add(budget);
-        open.hand_out(now, out, limit, &mut self.session.incoming);
+        open.hand_out(now, out, budget, &mut self.session.incoming);
         if self.session.has_to_send() {
             let mut sender = Sender {
                 now,
@@ -224,15 +212,15 @@ impl Client {
 impl Open {
     /// Hands out what is encoded already, before all else: acknowledgements and pings wait for
     /// nothing [MQTT-3.3.4-8] [MQTT-4.9.0-3].
-    #[inline(always)]
+    #[inline]
     fn hand_out(
         &mut self,
         now: Time,
         out: &mut TransmitBuf,
-        limit: usize,
+        budget: usize,
         incoming: &mut Incoming,
     ) {
-        if !self.ready.is_empty() && self.ready.hand_out(out, limit, incoming) {
+        if !self.ready.is_empty() && self.ready.hand_out(out, budget, incoming) {
             self.keep_alive.on_sent(now);
         }
     }
@@ -475,11 +463,14 @@ fn send_at_once(
     }
     let slot = session.outbox.free_slot();
     let Some(id) = session.exchanges.send(qos, slot) else { return Err(PublishError::Full) };
-    match open.ready.push_message(id, slot, publication, maximum) {
-        Ok(header) => Ok(Some(session.outbox.fill(slot, header, publication))),
+    match session.outbox.fill(slot, id, publication, maximum) {
+        Ok((published, message)) => {
+            open.ready.push_message(id, slot, message);
+            Ok(Some(published))
+        }
         Err(error) => {
             let _ended = session.abandon(id, qos);
-            Err(too_large(error))
+            Err(error.map_or(PublishError::Full, too_large))
         }
     }
 }

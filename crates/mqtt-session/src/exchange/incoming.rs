@@ -72,14 +72,23 @@ impl Incoming {
         }
     }
 
-    /// A QoS 1 PUBLISH came; every one is a new message [MQTT-4.3.2-5].
-    #[inline(always)]
+    /// A QoS 1 PUBLISH came; every one is a new message [MQTT-4.3.2-5]. It counts until
+    /// `puback_sent`.
     pub(crate) fn on_publish_qos1(&mut self, id: PacketId) -> Result<(), Rejected> {
+        self.may_take_qos1(id)?;
+        self.answer_waits();
+        Ok(())
+    }
+
+    /// Whether a QoS 1 PUBLISH that came may be taken. It counts only if it is not answered at
+    /// once: `answer_waits` then.
+    #[inline(always)]
+    pub(crate) fn may_take_qos1(&self, id: PacketId) -> Result<(), Rejected> {
         let (number, bit) = place(id);
         if self.awaiting != 0 && self.page(number).is_some_and(|page| page.awaiting & bit != 0) {
             return Err(Rejected::PacketIdentifierInUse);
         }
-        self.count()
+        if self.has_room() { Ok(()) } else { Err(Rejected::ReceiveMaximumExceeded) }
     }
 
     /// The PUBACK for a QoS 1 PUBLISH is sent.
@@ -87,8 +96,8 @@ impl Incoming {
         self.unfinished = self.unfinished.saturating_sub(1);
     }
 
-    /// An answer that would have finished a PUBLISH of this connection is made and does not leave
-    /// yet: until `puback_sent` it counts [MQTT-3.3.4-7].
+    /// A PUBLISH of this connection is not answered yet, or its answer is made and does not leave:
+    /// until `puback_sent` it counts [MQTT-3.3.4-7].
     pub(crate) const fn answer_waits(&mut self) {
         self.unfinished = self.unfinished.saturating_add(1);
     }
@@ -180,10 +189,15 @@ impl Incoming {
         self.unfinished = 0;
     }
 
-    /// Counts one more PUBLISH of this connection [MQTT-3.3.4-7] [MQTT-3.3.4-9]
+    /// Whether the peer may send one more PUBLISH [MQTT-3.3.4-7] [MQTT-3.3.4-9]
     /// [MQTT5-U-3.3.4-4].
+    const fn has_room(&self) -> bool {
+        self.unfinished < self.maximum
+    }
+
+    /// Counts one more PUBLISH of this connection.
     fn count(&mut self) -> Result<(), Rejected> {
-        if self.unfinished >= self.maximum {
+        if !self.has_room() {
             return Err(Rejected::ReceiveMaximumExceeded);
         }
         self.unfinished += 1;

@@ -229,6 +229,11 @@ impl<T> Outgoing<T> {
         }
     }
 
+    /// How many packets wait to be sent again, at the most.
+    pub(crate) const fn to_resend(&self) -> usize {
+        self.resend.len()
+    }
+
     /// Whether something waits to be sent again.
     pub(crate) fn must_resend(&self) -> bool {
         !self.resend.is_empty()

@@ -37,6 +37,8 @@ pub(super) struct Trie {
     edges: Table<NodeId>,
     pub(super) levels: Levels,
     shapes: Shapes,
+    /// How many filters there are.
+    filters: usize,
 }
 
 #[derive(Default)]
@@ -86,7 +88,8 @@ impl Trie {
         let root = nodes.insert(Node { shape, ..Node::default() });
         // Odd, because an even factor loses bits.
         let edge_key = [hasher.hash(b"edge"), hasher.hash(b"factor") | 1];
-        Self { edge_key, root, nodes, edges: Table::new(), levels: Levels::new(hasher), shapes }
+        let (edges, levels) = (Table::new(), Levels::new(hasher));
+        Self { edge_key, root, nodes, edges, levels, shapes, filters: 0 }
     }
 
     pub(super) fn root(&self) -> NodeId {
@@ -94,8 +97,8 @@ impl Trie {
     }
 
     /// Whether there is no filter in the trie.
-    pub(super) fn is_empty(&self) -> bool {
-        self.nodes.get(self.root).is_none_or(Node::is_unused)
+    pub(super) const fn is_empty(&self) -> bool {
+        self.filters == 0
     }
 
     /// The filter with this path and tail.
@@ -133,14 +136,17 @@ impl Trie {
         }
         if let Some(node) = self.nodes.get_mut(at) {
             *node.filter(pattern.tail) = Some(filter);
+            self.filters += 1;
         }
         at
     }
 
     /// Takes a filter from its node and frees the nodes that are left without use.
     pub(super) fn remove(&mut self, mut at: NodeId, tail: Tail) {
-        if let Some(node) = self.nodes.get_mut(at) {
-            *node.filter(tail) = None;
+        if let Some(node) = self.nodes.get_mut(at)
+            && node.filter(tail).take().is_some()
+        {
+            self.filters -= 1;
         }
         while let Some(node) = self.nodes.get(at)
             && let Some(parent) = node.parent

@@ -83,7 +83,9 @@ impl Broker {
             }
             return true;
         }
-        if connection.answers.len() + held.len() > limit && !connection.paused.for_answers {
+        if self.answers.len(&connection.answers) + held.len() > limit
+            && !connection.paused.for_answers
+        {
             connection.paused.for_answers = true;
             self.statistics.held_back.for_answers += 1;
         }
@@ -130,7 +132,10 @@ impl Broker {
     /// Whether a connection has an answer to send, now or once it is stored.
     pub(in crate::broker) fn has_answer(&self, slot: u32) -> bool {
         self.awaits_connack(slot)
-            || self.connections.get(slot).is_some_and(|connection| !connection.answers.is_empty())
+            || self
+                .connections
+                .get(slot)
+                .is_some_and(|connection| self.answers.len(&connection.answers) > 0)
     }
 
     /// Answers that wait when their connection is closed are not sent any more: to the client it
@@ -186,12 +191,10 @@ impl Broker {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let committed = store.committed;
         let Some(held) = store.held_mut(slot) else { return };
-        if connection.answers.capacity() == 0 {
-            connection.answers = self.spare_answers.pop().unwrap_or_default();
-        }
-        let before = connection.answers.len();
-        let left = held.release(committed, &mut connection.answers);
-        let has_more = connection.answers.len() > before;
+        let Some(answers) = self.answers.of(&mut connection.answers) else { return };
+        let before = answers.len();
+        let left = held.release(committed, answers);
+        let has_more = answers.len() > before;
         if held.is_empty() {
             store.let_go(slot);
         }

@@ -19,7 +19,7 @@ use crate::Time;
 
 impl Broker {
     /// The packet or call at hand begins: what it changes is told from what others changed.
-    #[inline]
+    #[inline(always)]
     pub(in crate::broker) fn begin_changes(&mut self) {
         if let Some(store) = &mut self.store {
             store.begin();

@@ -106,13 +106,13 @@ impl Ours {
     }
 
     fn drain_client(&mut self) -> Result<(), String> {
-        while let Some(event) = self.client.poll_event() {
+        while let Some(event) = &self.client.poll_event() {
             match event {
                 ClientEvent::Published { outcome: PublishOutcome::Acknowledged(_), .. } => {
                     self.acknowledged += 1;
                 }
                 ClientEvent::Connected(_) => {}
-                ref other => return Err(format!("unexpected: {other:?}")),
+                other => return Err(format!("unexpected: {other:?}")),
             }
         }
         self.client.poll_transmit(self.now(), &mut self.to_broker, BUDGET);
