@@ -4,11 +4,12 @@
 #![allow(clippy::print_stdout, clippy::unused_async, reason = "a sample shows one thing")]
 
 use std::error::Error;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mqtt_client_async::{
-    Backoff, Client, ClientBuilder, Closed, ConnectError, Credentials, EnqueueError, Jitter,
-    Message, Offline, Overflow, PubAckReason, PublishError, QoS, Republish, RequestError,
+    Backoff, Client, ClientBuilder, Closed, ConnectError, Credentials, EnqueueError, FileStore,
+    Jitter, Message, Offline, Overflow, PubAckReason, PublishError, QoS, Republish, RequestError,
     SessionPolicy, State, SubscribeError, Will,
 };
 
@@ -210,6 +211,23 @@ pub async fn outages(builder: ClientBuilder) -> Result<Client, Anything> {
         .connect()
         .await?;
     // ANCHOR_END: outages
+    Ok(client)
+}
+
+/// Keeps the session in a file, for the next run of the program.
+pub async fn outlive(builder: ClientBuilder, directory: &Path) -> Result<Client, Anything> {
+    // ANCHOR: outlive
+    let client = builder
+        .client_id("meter-17") // the same in every run
+        .session(SessionPolicy::resume(secs(24 * 3600)))
+        .session_store(FileStore::new(directory))
+        .connect()
+        .await?;
+    let message = client.publish("meter/17/kwh", "1").qos(QoS::AtLeastOnce);
+    let word = message.enqueue().map_err(|error| error.to_string())?;
+    client.stored().await?; // killed from here on, the next run sends it
+    word.await?;
+    // ANCHOR_END: outlive
     Ok(client)
 }
 

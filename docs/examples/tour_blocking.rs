@@ -4,12 +4,13 @@
 #![allow(clippy::print_stdout, reason = "a sample shows one thing")]
 
 use std::error::Error;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mqtt_client_blocking::{
     Backoff, CallError, Client, ClientBuilder, Closed, ConnectError, Credentials, EnqueueError,
-    Jitter, Message, Offline, Overflow, PubAckReason, PublishError, QoS, Republish, RequestError,
-    SessionPolicy, State, SubscribeError, Subscription, Will,
+    FileStore, Jitter, Message, Offline, Overflow, PubAckReason, PublishError, QoS, Republish,
+    RequestError, SessionPolicy, State, SubscribeError, Subscription, Will,
 };
 
 /// Whatever goes wrong.
@@ -225,6 +226,22 @@ pub fn outages(builder: ClientBuilder) -> Result<Client, Anything> {
         .keep_trying() // the first attempt may fail like any other
         .connect()?;
     // ANCHOR_END: outages
+    Ok(client)
+}
+
+/// Keeps the session in a file, for the next run of the program.
+pub fn outlive(builder: ClientBuilder, directory: &Path) -> Result<Client, Anything> {
+    // ANCHOR: outlive
+    let client = builder
+        .client_id("meter-17") // the same in every run
+        .session(SessionPolicy::resume(secs(24 * 3600)))
+        .session_store(FileStore::new(directory))
+        .connect()?;
+    let message = client.publish("meter/17/kwh", "1").qos(QoS::AtLeastOnce);
+    let word = message.enqueue().map_err(|error| error.to_string())?;
+    client.stored()?; // killed from here on, the next run sends it
+    word.wait()?;
+    // ANCHOR_END: outlive
     Ok(client)
 }
 

@@ -171,6 +171,28 @@ async fn a_request_is_answered_or_nobody_is_there() {
 }
 
 #[tokio::test]
+async fn what_waits_is_sent_by_the_next_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let (broker, url) = broker();
+    let builder = || Client::builder(&url).backoff(quick());
+    let client = tour::outlive(builder(), directory.path()).await.unwrap();
+    broker.shutdown().await.unwrap();
+    let mut states = client.state();
+    while !matches!(states.next().await, Some(State::Waiting { .. })) {}
+    let message = client.publish("meter/17/kwh", "2").qos(QoS::AtLeastOnce);
+    drop(message.enqueue().unwrap());
+    client.stored().await.unwrap();
+    client.close().await;
+
+    let _broker = broker_at(&url);
+    let reader = self::client(&url).await;
+    let mut readings = reader.subscribe("meter/17/kwh").await.unwrap();
+    tour::outlive(builder(), directory.path()).await.unwrap();
+    assert_eq!(next(&mut readings).await, "2");
+    assert_eq!(next(&mut readings).await, "1");
+}
+
+#[tokio::test]
 async fn an_outage_is_told_and_survived() {
     let (broker, url) = broker();
     broker.shutdown().await.unwrap();

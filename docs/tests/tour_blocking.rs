@@ -181,6 +181,28 @@ fn a_request_is_answered_or_nobody_is_there() {
 }
 
 #[test]
+fn what_waits_is_sent_by_the_next_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let (broker, url) = broker();
+    let builder = || Client::builder(&url).backoff(quick());
+    let client = tour::outlive(builder(), directory.path()).unwrap();
+    broker.shutdown_blocking().unwrap();
+    let states = client.state();
+    while !matches!(states.recv(), Ok(State::Waiting { .. })) {}
+    let message = client.publish("meter/17/kwh", "2").qos(QoS::AtLeastOnce);
+    drop(message.enqueue().unwrap());
+    client.stored().unwrap();
+    client.close().wait().unwrap();
+
+    let _broker = broker_at(&url);
+    let reader = self::client(&url);
+    let readings = reader.subscribe("meter/17/kwh").wait().unwrap();
+    tour::outlive(builder(), directory.path()).unwrap();
+    assert_eq!(next(&readings), "2");
+    assert_eq!(next(&readings), "1");
+}
+
+#[test]
 fn an_outage_is_told_and_survived() {
     let (broker, url) = broker();
     broker.shutdown_blocking().unwrap();
