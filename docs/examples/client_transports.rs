@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 
 use mqtt_client_async::{Client, Tls, rustls};
 
@@ -46,8 +47,12 @@ pub fn tls_blocking(url: &str, folder: &Path) -> Result<mqtt_client_blocking::Cl
 /// A configuration of rustls.
 pub async fn ready(url: &str, roots: rustls::RootCertStore) -> Result<Client, Anything> {
     // ANCHOR: rustls
-    let config =
-        rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    // `ClientConfig::builder()` does as well in a program that has one provider of cryptography.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     let client = Client::builder(url).tls_config(config).connect().await?;
     // ANCHOR_END: rustls
     Ok(client)

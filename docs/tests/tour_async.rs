@@ -162,7 +162,8 @@ async fn a_request_is_answered_or_nobody_is_there() {
                 break answer;
             }
         };
-        service.close().await;
+        // Its own PUBLISH may wait for the acknowledgement still.
+        service.close().drain(PATIENCE).await;
         answer
     };
     let (responded, answer) = tokio::join!(tour::respond(&service), ask);

@@ -174,7 +174,8 @@ fn a_request_is_answered_or_nobody_is_there() {
                 break answer;
             }
         };
-        service.close().wait().unwrap();
+        // Its own PUBLISH may wait for the acknowledgement still.
+        service.close().drain(PATIENCE).wait().unwrap();
         answer
     });
     assert_eq!(answer, "42");
