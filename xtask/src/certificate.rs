@@ -1,6 +1,8 @@
 //! A certificate for programs on this machine, made with openssl.
 
 use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -34,5 +36,7 @@ pub(crate) fn make(folder: &Path) -> Result<Certificate, Error> {
         // It shows its progress there.
         .stderr(Stdio::null());
     run(&mut command)?;
+    // Servers that give up root's rights have to read it too; it is worth nothing.
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644))?;
     Ok(Certificate { chain, key })
 }

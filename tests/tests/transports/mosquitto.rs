@@ -16,6 +16,12 @@ use tokio::time::timeout;
 use crate::PATIENCE;
 use crate::pki::Authority;
 
+/// Bytes of the largest message.
+const LARGE: usize = 300_000;
+
+/// Bytes of the largest message over WebSocket, where mosquitto takes few at a time.
+const FRAMES: usize = 20_000;
+
 /// A mosquitto of one test.
 struct Mosquitto {
     process: Child,
@@ -95,10 +101,10 @@ fn server_files(authority: &Authority, clients: &Authority) -> TempDir {
 }
 
 /// Publishes to itself at each QoS, and receives it.
-async fn exchange(client: Client) {
+async fn exchange(client: Client, largest: usize) {
     let mut messages = client.subscribe("a/b").qos(QoS::ExactlyOnce).await.unwrap();
     for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
-        for size in [0, 10, 300_000] {
+        for size in [0, 10, largest] {
             client.publish("a/b", vec![b'x'; size]).qos(qos).send().await.unwrap();
             let message = timeout(PATIENCE, messages.next()).await.unwrap().unwrap();
             assert_eq!((message.qos(), message.payload().len()), (qos, size));
@@ -123,10 +129,10 @@ async fn tls_with_and_without_a_client_certificate() {
     let connect = async |port: u16, tls: Tls| {
         Client::builder(&format!("mqtts://localhost:{port}")).tls(tls).connect().await
     };
-    exchange(connect(open, trusting.clone()).await.unwrap()).await;
+    exchange(connect(open, trusting.clone()).await.unwrap(), LARGE).await;
     let device = clients.issue("device");
     let tls = trusting.clone().client_certificate_pem(device.certificate, device.key);
-    exchange(connect(closed, tls).await.unwrap()).await;
+    exchange(connect(closed, tls).await.unwrap(), LARGE).await;
     let error = connect(closed, trusting).await.unwrap_err();
     assert!(error.to_string().contains("client certificate"), "{error}");
     let stranger = Tls::new().roots_pem(Authority::new("strangers").pem);
@@ -149,32 +155,34 @@ async fn a_unix_socket() {
         return;
     };
     let socket = broker.folder.path().join("mqtt.sock");
-    exchange(Client::builder(&format!("unix://{}", socket.display())).connect().await.unwrap())
-        .await;
+    let client = Client::builder(&format!("unix://{}", socket.display())).connect().await.unwrap();
+    exchange(client, LARGE).await;
 }
 
 #[tokio::test]
 async fn websocket_and_secure_websocket() {
     let Some(program) = program() else { return };
     let authority = Authority::new("root");
-    let (plain, secure) = (free_port(), free_port());
+    let (plain, secure, tcp) = (free_port(), free_port(), free_port());
+    // Without a listener for TCP Debian's mosquitto finds that it has none at all, and ends.
     let config = format!(
-        "allow_anonymous true\nlistener {plain} 127.0.0.1\nprotocol websockets\n\
+        "allow_anonymous true\nlistener {tcp} 127.0.0.1\n\
+         listener {plain} 127.0.0.1\nprotocol websockets\n\
          listener {secure} 127.0.0.1\nprotocol websockets\ncertfile server.pem\nkeyfile server.key\n"
     );
     let folder = server_files(&authority, &authority);
-    let Some(broker) = Mosquitto::start(&program, secure, &config, folder) else {
+    let Some(broker) = Mosquitto::start(&program, tcp, &config, folder) else {
         eprintln!("SKIPPED: this build of mosquitto has no WebSocket");
         return;
     };
-    exchange(patient(&format!("ws://localhost:{plain}"), Tls::new()).await).await;
+    exchange(patient(&format!("ws://localhost:{plain}"), Tls::new()).await, FRAMES).await;
     let tls = Tls::new().roots_pem(&*authority.pem);
-    exchange(patient(&format!("wss://localhost:{secure}"), tls).await).await;
+    exchange(patient(&format!("wss://localhost:{secure}"), tls).await, FRAMES).await;
     drop(broker);
 }
 
-/// A client of a broker that has just begun to listen: its library for WebSocket resets connections
-/// that come before it is ready for them.
+/// A client of a broker that listens for TCP: its library for WebSocket begins later, and resets
+/// connections that come before it is ready for them.
 async fn patient(address: &str, tls: Tls) -> Client {
     let start = Instant::now();
     loop {

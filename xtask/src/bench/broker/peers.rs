@@ -78,7 +78,8 @@ pub(super) struct NamedConfig {
     pub(super) name: &'static str,
     /// More arguments.
     pub(super) args: &'static [&'static str],
-    /// More lines of the configuration file; `{certificate}` and `{key}` are filled in.
+    /// More lines of the configuration file; `{certificate}`, `{key}` and `{spare}`, a free
+    /// port, are filled in.
     pub(super) config: &'static str,
     /// How the broker shows then that it serves, if not as ever.
     pub(super) ready: Option<Ready>,
@@ -166,7 +167,8 @@ pub(super) const PEERS: &[Peer] = &[
                 need: Need::WebSocket,
                 name: "websocket",
                 args: &[],
-                config: "protocol websockets\n",
+                // Without a listener for TCP this version finds that it has none at all, and ends.
+                config: "protocol websockets\nlistener {spare} 127.0.0.1\n",
                 ready: None,
             },
         ],

@@ -48,9 +48,10 @@ impl Broker {
             Ready::Serves => free_port()?,
         };
         let folder = fresh_folder()?;
-        let config = folder.join("broker.conf");
+        let config = folder.join("broker.toml");
         let mut words =
             vec![("{port}", port.to_string()), ("{config}", config.display().to_string())];
+        words.push(("{spare}", free_port()?.to_string()));
         if named.is_some_and(|named| named.need == Need::Tls) {
             let made = certificate::make(&folder)?;
             words.push(("{certificate}", made.chain.display().to_string()));
