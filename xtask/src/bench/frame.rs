@@ -12,14 +12,15 @@ pub(super) enum Protocol {
     V311,
 }
 
-/// CONNECT, clean start, no keep alive.
+/// CONNECT with Clean Start and the longest Keep Alive.
 pub(super) fn connect(protocol: Protocol, client_id: &str) -> Vec<u8> {
     let mut body = vec![0, 4, b'M', b'Q', b'T', b'T'];
     body.push(match protocol {
         Protocol::V5 => 5,
         Protocol::V311 => 4,
     });
-    body.extend([0x02, 0, 0]);
+    // rumqttd takes no client without a Keep Alive.
+    body.extend([0x02, 0xFF, 0xFF]);
     if protocol == Protocol::V5 {
         body.push(0);
     }
@@ -274,8 +275,8 @@ mod tests {
 
     #[test]
     fn the_handshake_frames_are_the_bytes_of_the_standard() {
-        assert_eq!(connect(Protocol::V5, "a"), b"\x10\x0e\0\x04MQTT\x05\x02\0\0\0\0\x01a");
-        assert_eq!(connect(Protocol::V311, "a"), b"\x10\x0d\0\x04MQTT\x04\x02\0\0\0\x01a");
+        assert_eq!(connect(Protocol::V5, "a"), b"\x10\x0e\0\x04MQTT\x05\x02\xff\xff\0\0\x01a");
+        assert_eq!(connect(Protocol::V311, "a"), b"\x10\x0d\0\x04MQTT\x04\x02\xff\xff\0\x01a");
         let filters = ["x/#".to_owned()];
         assert_eq!(subscribe(Protocol::V5, 9, &filters, 1), b"\x82\x09\0\x09\0\0\x03x/#\x01");
     }
