@@ -157,12 +157,13 @@ impl Pbkdf2 {
 
 /// Sets the password of `user` in the password file `path`, which is made if it is not there.
 /// Other lines stay as they are. The file is replaced as a whole, so that a broker that reads it
-/// meets either the old one or the new one.
+/// meets either the old one or the new one; the new one has the mode and, on Unix, the owner and
+/// the group of the old one.
 ///
 /// # Errors
 ///
-/// [`FileError`] when the file cannot be read or written, or when what stands in it, or the name
-/// of the user, is not what a password file may hold.
+/// [`FileError`] when the file cannot be read or written, which includes that its owner cannot be
+/// kept, or when what stands in it, or the name of the user, is not what a password file may hold.
 pub fn set_password(path: impl AsRef<Path>, user: &str, password: &[u8]) -> Result<(), FileError> {
     let path = path.as_ref();
     let content = |reason: String| FileError::Content {
@@ -196,7 +197,8 @@ pub fn set_password(path: impl AsRef<Path>, user: &str, password: &[u8]) -> Resu
 }
 
 /// Replaces the file `path` by one with this text, which only its owner may read, unless more
-/// could read the one before.
+/// could read the one before. Who owned that one owns this one: root sets passwords for a broker
+/// that runs as somebody else.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(format!(".{}.new", std::process::id()));
@@ -209,7 +211,9 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     let written = file
         .write_all(text.as_bytes())
         .and_then(|()| match fs::metadata(path) {
-            Ok(old) => file.set_permissions(old.permissions()),
+            Ok(old) => {
+                keep_owner(&file, &old).and_then(|()| file.set_permissions(old.permissions()))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         })
@@ -220,6 +224,22 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
         let _ = fs::remove_file(&new);
     }
     written
+}
+
+/// Gives `file` the owner and the group of `old`.
+#[cfg(unix)]
+fn keep_owner(file: &fs::File, old: &fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) == (old.uid(), old.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(old.uid()), Some(old.gid()))
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &fs::File, _: &fs::Metadata) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(test)]
@@ -274,6 +294,30 @@ mod tests {
         set_password(&path, "bob", b"two").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_of_somebody_else_stays_theirs() {
+        use std::os::unix::fs::{MetadataExt as _, chown};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("passwords");
+        set_password(&path, "ann", b"one").unwrap();
+        // Another group that we belong to, or any other owner if we are root.
+        let theirs = match chown(&path, Some(4711), Some(4712)) {
+            Ok(()) => (4711, 4712),
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+                let groups = std::process::Command::new("id").arg("-G").output().unwrap().stdout;
+                let groups = String::from_utf8(groups).unwrap();
+                let group = groups.split_whitespace().last().unwrap().parse().unwrap();
+                chown(&path, None, Some(group)).unwrap();
+                (fs::metadata(&path).unwrap().uid(), group)
+            }
+        };
+        set_password(&path, "bob", b"two").unwrap();
+        let new = fs::metadata(&path).unwrap();
+        assert_eq!((new.uid(), new.gid()), theirs);
     }
 
     #[test]

@@ -21,6 +21,8 @@ mod life;
 mod mosquitto;
 #[cfg(unix)]
 mod operation;
+#[cfg(unix)]
+mod packaging;
 mod proxy;
 mod serving;
 #[cfg(feature = "tls")]

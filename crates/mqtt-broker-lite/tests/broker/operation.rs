@@ -270,9 +270,10 @@ fn the_service_manager_hears_of_start_reload_and_end() {
     let path = folder.write("x", "").with_file_name("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let file = folder.write("broker.toml", "[[listener]]\nurl = 'mqtt://127.0.0.1:0'\n");
     let mut program = Program::run(
         Command::new(env!("CARGO_BIN_EXE_mqtt-broker-lite"))
-            .args(["--listen", "mqtt://127.0.0.1:0"])
+            .args(["--config", file.to_str().unwrap()])
             .env("NOTIFY_SOCKET", &path),
     );
     program.ready();
@@ -285,7 +286,15 @@ fn the_service_manager_hears_of_start_reload_and_end() {
     program.signal("-HUP");
     let reloading = next();
     assert!(reloading.contains("RELOADING=1") && reloading.contains("MONOTONIC_USEC="));
-    assert!(next().contains("READY=1"));
+    let ready = next();
+    assert!(ready.contains("READY=1") && ready.contains("STATUS=the configuration was read again"));
+    folder.write("broker.toml", "[limits]\nREADY=0 = 1\nsubscription = 1\n");
+    program.signal("-HUP");
+    assert!(next().contains("RELOADING=1"));
+    let ready = next();
+    let lines: Vec<&str> = ready.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (2, "READY=1"), "{ready}");
+    assert!(lines[1].starts_with("STATUS=the configuration stays as it was: "), "{ready}");
     program.signal("-TERM");
     assert!(next().contains("STOPPING=1"));
     assert_eq!(program.end().0.code(), Some(0));

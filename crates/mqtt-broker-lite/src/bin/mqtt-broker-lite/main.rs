@@ -205,11 +205,18 @@ async fn reload(server: &Server, arguments: &Arguments) {
         Ok(config) => server.reload(config).await.map_err(|error| describe(&error)),
         Err(error) => Err(error.to_string()),
     };
-    match reloaded {
-        Ok(()) => tracing::info!("the configuration was read again"),
-        Err(error) => tracing::error!(%error, "the configuration stays as it was"),
-    }
-    notify(&[NotifyState::Ready]);
+    let status = match reloaded {
+        Ok(()) => {
+            tracing::info!("the configuration was read again");
+            "the configuration was read again".to_owned()
+        }
+        Err(error) => {
+            tracing::error!(%error, "the configuration stays as it was");
+            // A notification has a line for each of its parts.
+            format!("the configuration stays as it was: {}", error.lines().next().unwrap_or(""))
+        }
+    };
+    notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 
 /// Tells the service manager, if there is one that wants to know.
