@@ -332,7 +332,9 @@ fn a_health_check_tells_a_broker_that_lives_from_one_that_does_not() {
     program.signal("-TERM");
     let (_, log) = program.end();
     assert_eq!(log, "", "a health check is no failed authentication");
-    assert_eq!(check(&[&tcp]).0.code(), Some(1));
+    let (status, text) = check(&[&tcp]);
+    assert_eq!(status.code(), Some(1));
+    assert!(text.contains(&format!("no broker answers at {tcp}: ")), "{text}");
 }
 
 #[test]

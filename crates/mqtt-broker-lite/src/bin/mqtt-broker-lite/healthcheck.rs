@@ -30,13 +30,14 @@ pub(crate) fn run(url: Option<&Listen>, config: &Config) -> Result<(), Box<dyn E
             .find(|url| is_plain(url))
             .ok_or("no listener of the configuration is mqtt or unix, and without a balancer")?,
     };
-    let answer = match listen {
-        Listen::Host { transport: Transport::Tcp, host, port, .. } => ask_tcp(host, *port)?,
-        Listen::Unix { path } => ask_unix(path)?,
+    let asked = match listen {
+        Listen::Host { transport: Transport::Tcp, host, port, .. } => ask_tcp(host, *port),
+        Listen::Unix { path } => ask_unix(path),
         Listen::Host { .. } | _ => {
             return Err("a health check needs an mqtt or unix listener".into());
         }
     };
+    let answer = asked.map_err(|error| format!("no broker answers at {listen}: {error}"))?;
     if answer != ANSWER {
         return Err(format!("what answers at {listen} is no broker of ours").into());
     }

@@ -22,7 +22,7 @@ fn hint(error: &BindError) -> Option<String> {
     }
     if let BindError::AnonymousBeyondLoopback { .. } = error {
         return Some(
-            "Pass --allow-anonymous (allow_anonymous in the file) if every machine that reaches it may publish and subscribe, \
+            "Pass --allow-anonymous (access.allow_anonymous in the file) if every machine that reaches it may publish and subscribe, \
              or listen on 127.0.0.1 or [::1]"
                 .to_owned(),
         );
