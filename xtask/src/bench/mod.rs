@@ -5,6 +5,7 @@ mod callgrind;
 mod client;
 mod codec;
 mod frame;
+mod options;
 mod session;
 
 use std::{fs, path::PathBuf, time::Duration};
@@ -75,28 +76,6 @@ fn cpu_of(pid: &str) -> Result<Duration, Error> {
         nanos += text.split(' ').next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
     }
     Ok(Duration::from_nanos(nanos))
-}
-
-/// The items that a comma-separated list names, in the order of `all`.
-fn named<T>(
-    list: &str,
-    what: &str,
-    all: &'static [T],
-    name: fn(&T) -> &'static str,
-) -> Result<Vec<&'static T>, Error> {
-    let wanted: Vec<_> = list.split(',').collect();
-    for wanted in &wanted {
-        if !all.iter().any(|item| name(item) == *wanted) {
-            let names: Vec<_> = all.iter().map(name).collect();
-            let names = names.join(", ");
-            return Err(Error::new(format!("there is no {what} {wanted}; there are {names}")));
-        }
-    }
-    Ok(all.iter().filter(|item| wanted.contains(&name(item))).collect())
-}
-
-fn count(text: &str) -> Result<usize, Error> {
-    text.parse().map_err(|_| Error::new(format!("{text} is not a number")))
 }
 
 /// The middle of the values; of two middles their mean; 0 of none.

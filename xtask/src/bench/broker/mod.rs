@@ -28,8 +28,9 @@ use self::{
     report::{Outcome, Runs},
     rows::{ROWS, Row},
 };
-use super::{count, named};
+use super::options::{self, Choice};
 use crate::{
+    args::Args,
     bench,
     error::Error,
     process::{output, program},
@@ -37,6 +38,18 @@ use crate::{
 
 const USAGE: &str = "usage: cargo xtask bench broker [--row NAME,..] [--broker NAME,..] \
                      [--rounds N] [--quick] [--json FILE] [--cores LOAD,BROKER] [--list] [--install]";
+
+type Options = options::Options<Row, Peer>;
+
+/// What the arguments choose, and whether to install instead.
+fn parse(args: &[String]) -> Result<(Options, bool), Error> {
+    let mut args = Args::new(args);
+    let rows = Choice { what: "row", all: ROWS, name: |row: &Row| row.name };
+    let peers = Choice { what: "broker", all: PEERS, name: |peer: &Peer| peer.name };
+    let options = Options::take(&mut args, &rows, &peers)?;
+    let install = args.flag("--install");
+    args.finish().map(|()| (options, install))
+}
 
 /// More than the connections of any row.
 const OPEN_FILES: u64 = 12_000;
@@ -52,7 +65,8 @@ pub(super) fn relay(args: &[String]) -> Result<(), Error> {
 
 /// Runs the rows that the arguments choose.
 pub(super) fn run(args: &[String]) -> Result<(), Error> {
-    let options = Options::parse(args)?;
+    let (options, install) =
+        parse(args).map_err(|error| Error::new(format!("{error}\n{USAGE}")))?;
     if options.list {
         for row in ROWS {
             println!("{:<15} {}", row.name, row.title);
@@ -63,7 +77,7 @@ pub(super) fn run(args: &[String]) -> Result<(), Error> {
         }
         return Ok(());
     }
-    if options.install {
+    if install {
         return options.peers.iter().try_for_each(|peer| process::install(peer));
     }
     if bench::is_debug_build() {
@@ -76,7 +90,8 @@ pub(super) fn run(args: &[String]) -> Result<(), Error> {
     if options.rows.iter().any(|row| row.need.is_some_and(Need::is_transport)) {
         bench::build_peers("front")?;
     }
-    bench::settle_on(options.cores.load)?;
+    let (load, broker) = options.cores;
+    bench::settle_on(load)?;
     open_enough_files()?;
 
     let mut json = Vec::new();
@@ -88,13 +103,10 @@ pub(super) fn run(args: &[String]) -> Result<(), Error> {
             versions.insert(peer.name.to_owned(), version.into());
         }
     }
-    println!(
-        "{} round(s), load on core {}, broker on core {}\n",
-        options.rounds, options.cores.load, options.cores.broker
-    );
+    println!("{} round(s), load on core {load}, broker on core {broker}\n", options.rounds);
     print!("{}", report::heading());
     for row in &options.rows {
-        let runs = measure(row, &options);
+        let runs = measure(row, &options, Cores { load, broker });
         print!("{}", report::table(&runs));
         json.extend(report::json(&runs));
     }
@@ -111,7 +123,7 @@ pub(super) fn run(args: &[String]) -> Result<(), Error> {
 }
 
 /// All rounds of one row, the brokers in turn.
-fn measure(row: &'static Row, options: &Options) -> Vec<Runs> {
+fn measure(row: &'static Row, options: &Options, cores: Cores) -> Vec<Runs> {
     let mut all: Vec<_> = options
         .peers
         .iter()
@@ -133,8 +145,8 @@ fn measure(row: &'static Row, options: &Options) -> Vec<Runs> {
         for runs in &mut all {
             let Outcome::Measured(measured) = &mut runs.outcome else { continue };
             let named = runs.peer.config_for(row.need);
-            let result = Broker::start(runs.peer, options.cores, named)
-                .and_then(|broker| row.measure(runs.peer, &broker, options.cores, options.quick));
+            let result = Broker::start(runs.peer, cores, named)
+                .and_then(|broker| row.measure(runs.peer, &broker, cores, options.quick));
             match result {
                 Ok(one) => measured.push(one),
                 // One failure is the broker's answer to this row; the others go on.
@@ -160,88 +172,4 @@ fn open_enough_files() -> Result<(), Error> {
         output(program("prlimit").args(["--pid", &pid, &limit]))?;
     }
     Ok(())
-}
-
-#[derive(Debug)]
-struct Options {
-    rows: Vec<&'static Row>,
-    peers: Vec<&'static Peer>,
-    rounds: usize,
-    quick: bool,
-    json: Option<String>,
-    cores: Cores,
-    list: bool,
-    install: bool,
-}
-
-impl Options {
-    fn parse(args: &[String]) -> Result<Self, Error> {
-        let mut options = Self {
-            rows: ROWS.iter().collect(),
-            peers: PEERS.iter().collect(),
-            rounds: 0,
-            quick: false,
-            json: None,
-            cores: Cores { load: 0, broker: 1 },
-            list: false,
-            install: false,
-        };
-        let mut args = args.iter();
-        while let Some(arg) = args.next() {
-            let mut value =
-                || args.next().ok_or_else(|| Error::new(format!("{arg} needs a value\n{USAGE}")));
-            match arg.as_str() {
-                "--row" => options.rows = named(value()?, "row", ROWS, |row| row.name)?,
-                "--broker" => options.peers = named(value()?, "broker", PEERS, |peer| peer.name)?,
-                "--rounds" => options.rounds = count(value()?)?,
-                "--json" => options.json = Some(value()?.clone()),
-                "--cores" => {
-                    let (load, broker) = value()?
-                        .split_once(',')
-                        .ok_or_else(|| Error::new("--cores takes two numbers: LOAD,BROKER"))?;
-                    options.cores = Cores { load: count(load)?, broker: count(broker)? };
-                }
-                "--quick" => options.quick = true,
-                "--list" => options.list = true,
-                "--install" => options.install = true,
-                _ => return Err(Error::new(format!("there is no option {arg}\n{USAGE}"))),
-            }
-        }
-        if options.rounds == 0 {
-            options.rounds = if options.quick { 1 } else { 3 };
-        }
-        Ok(options)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(line: &str) -> Result<Options, Error> {
-        let args: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
-        Options::parse(&args)
-    }
-
-    #[test]
-    fn without_options_everything_is_measured_in_three_rounds() {
-        let options = parse("").unwrap();
-        assert_eq!((options.rows.len(), options.peers.len()), (ROWS.len(), PEERS.len()));
-        assert_eq!((options.rounds, options.quick), (3, false));
-    }
-
-    #[test]
-    fn a_list_chooses_rows_and_brokers_in_the_order_of_the_table() {
-        let options = parse("--row idle,q0-64 --broker mosquitto --quick").unwrap();
-        let rows: Vec<_> = options.rows.iter().map(|row| row.name).collect();
-        assert_eq!(rows, ["q0-64", "idle"]);
-        assert_eq!(options.rounds, 1);
-    }
-
-    #[test]
-    fn a_wrong_name_is_answered_with_the_right_ones() {
-        let error = parse("--row nothing").unwrap_err().to_string();
-        assert!(error.contains("q0-64"), "{error}");
-        assert!(parse("--rounds").unwrap_err().to_string().contains("usage"));
-    }
 }

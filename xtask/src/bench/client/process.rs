@@ -10,7 +10,6 @@ use std::{
 };
 
 use super::{
-    Cores,
     rows::{Library, Row},
     server::Server,
 };
@@ -44,12 +43,12 @@ pub(super) fn measure(
     library: &Library,
     programs: &Path,
     count: usize,
-    cores: Cores,
+    core: usize,
 ) -> Result<Measured, Error> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
     let mut command = Command::new("taskset");
-    command.args(["--cpu-list", &cores.client.to_string()]).arg(programs.join(library.program));
+    command.args(["--cpu-list", &core.to_string()]).arg(programs.join(library.program));
     command.args([library.name, row.direction.word()]);
     command.args([row.qos.to_string(), row.size.to_string(), count.to_string(), port.to_string()]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
