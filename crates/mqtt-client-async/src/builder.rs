@@ -245,7 +245,8 @@ impl ClientBuilder {
     }
 
     /// Connects again even when another client with the same identifier has taken the session
-    /// over. Two that do so take it from each other for ever.
+    /// over. Two that do so take it from each other for ever. Without this it does only where a
+    /// CONNECT of its own, which had got no answer, may have been the one that took it over.
     pub fn reconnect_when_taken_over(self) -> Self {
         self.with(|config| config.reconnect_when_taken_over(true))
     }

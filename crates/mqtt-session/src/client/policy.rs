@@ -157,6 +157,10 @@ impl ClientConfig {
     /// Whether the client connects again when the server says that another connection has taken
     /// its session over (0x8E); no by default. Two clients with one Client Identifier that both
     /// did so would take the session from each other for ever.
+    ///
+    /// In any case it does once for each CONNECT of its own that has got no answer since the last
+    /// connection that stood for as long as [`Backoff::reset_after`] says: a network may have held
+    /// that back, and it has taken over what a later one was given.
     #[must_use]
     pub fn reconnect_when_taken_over(mut self, reconnect: bool) -> Self {
         self.policy.retries_taken_over = reconnect;

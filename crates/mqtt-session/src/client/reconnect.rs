@@ -105,6 +105,9 @@ pub(super) struct Reconnecting {
     moved_to: Vec<ServerReference>,
     /// Other servers that stand for the present target.
     alternatives: VecDeque<ServerReference>,
+    /// CONNECTs since the last stable connection that got no answer. A network may hold one back and
+    /// deliver it when a later one was accepted: the client then takes its own session over.
+    unanswered: u32,
     /// When the server accepted the connection that stands.
     accepted_at: Option<Time>,
     /// Whether a server ever accepted a connection since the start.
@@ -125,6 +128,7 @@ impl Reconnecting {
             hops: 0,
             moved_to: Vec::new(),
             alternatives: VecDeque::new(),
+            unanswered: 0,
             accepted_at: None,
             was_accepted: false,
             has_fresh_credentials: false,
@@ -199,13 +203,27 @@ impl Reconnecting {
     }
 
     /// What a connection that ends leaves behind for the next attempt.
-    fn connection_ended(&mut self, now: Time, policy: &Policy) {
+    fn connection_ended(&mut self, now: Time, policy: &Policy, outage: &Outage) {
         let stood = self.accepted_at.take().map(|at| now.duration_since(at));
         if stood.is_some_and(|stood| stood >= policy.backoff.reset_after) {
             self.attempts = 0;
             self.waits = 0;
             self.hops = 0;
+            self.unanswered = 0;
         }
+        if let (None, Outage::Closed(cause)) = (stood, outage)
+            && cause.servers_words().is_none()
+        {
+            self.unanswered = self.unanswered.saturating_add(1);
+        }
+    }
+
+    /// The session was taken over: whether a CONNECT of this very client may have done it. Each is
+    /// held responsible once, so that two clients do not take it from each other for ever.
+    const fn may_have_taken_over(&mut self) -> bool {
+        let may_have = self.unanswered > 0;
+        self.unanswered = self.unanswered.saturating_sub(1);
+        may_have
     }
 
     /// The server that is to be dialled instead, if the one that was dialled named any.
@@ -389,7 +407,7 @@ impl Client {
     fn go_on_after(&mut self, now: Time, outage: Outage) {
         let policy = self.config.policy;
         let reconnecting = &mut self.reconnecting;
-        reconnecting.connection_ended(now, &policy);
+        reconnecting.connection_ended(now, &policy, &outage);
         if reconnecting.is_leaving || outage == Outage::Closed(ClientCloseCause::Disconnected) {
             return self.end(EndReason::Disconnected, outage);
         }
@@ -398,7 +416,7 @@ impl Client {
         }
         let is_taken_over = matches!(&outage, Outage::Closed(cause) if cause.is_taken_over());
         let is_retryable = outage.is_retryable_with(reconnecting.has_fresh_credentials)
-            || (is_taken_over && policy.retries_taken_over);
+            || (is_taken_over && (policy.retries_taken_over || reconnecting.may_have_taken_over()));
         if !is_retryable {
             return self.end(EndReason::Final, outage);
         }

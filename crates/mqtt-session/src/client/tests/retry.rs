@@ -93,6 +93,73 @@ fn a_session_that_was_taken_over_is_left_to_the_other_client_unless_told_otherwi
     }
 }
 
+/// A client whose first `unanswered` CONNECTs get no answer, and whose next one is accepted.
+fn accepted_after(unanswered: usize) -> Script {
+    let mut script = Script::new(ClientConfig::new().keep_trying(true));
+    script.client.start(script.now);
+    for _ in 0..unanswered {
+        script.client.handle_connected(script.now);
+        script.sent();
+        script.pass(Duration::from_secs(10));
+        assert!(script.events().pop().unwrap().starts_with("waiting"));
+        script.pass(Duration::from_secs(60));
+    }
+    accept(&mut script);
+    script
+}
+
+fn accept(script: &mut Script) {
+    script.client.handle_connected(script.now);
+    script.sent();
+    script.receive_bytes(&[0x20, 3, 0, 0, 0]);
+    script.events();
+}
+
+/// What the client does when it is taken over.
+fn taken_over(script: &mut Script) -> String {
+    script.receive_bytes(&[0xE0, 1, 0x8E]);
+    script.events().pop().unwrap()
+}
+
+#[test]
+fn a_connect_that_was_held_back_may_take_the_session_over_once_without_ending_the_client() {
+    for unanswered in 0..3 {
+        let mut script = accepted_after(unanswered);
+        for _ in 0..unanswered {
+            let last = taken_over(&mut script);
+            assert!(last.starts_with("waiting"), "{last}");
+            script.pass(Duration::from_secs(60));
+            accept(&mut script);
+        }
+        let last = taken_over(&mut script);
+        assert!(last.starts_with("ended Final"), "{last}");
+    }
+}
+
+#[test]
+fn after_a_connection_that_stood_whoever_takes_over_is_another_client() {
+    let mut script = accepted_after(1);
+    script.pass(Duration::from_secs(30));
+    let last = taken_over(&mut script);
+    assert!(last.starts_with("ended Final"), "{last}");
+}
+
+#[test]
+fn a_connect_that_was_refused_or_did_not_leave_takes_nothing_over() {
+    let mut script = Script::new(ClientConfig::new().keep_trying(true));
+    script.client.start(script.now);
+    script.client.handle_dial_failed(script.now, DialFault::Unreachable);
+    script.pass(Duration::from_secs(60));
+    script.client.handle_connected(script.now);
+    script.sent();
+    script.receive_bytes(&[0x20, 3, 0, 0x89, 0]);
+    assert!(script.events().pop().unwrap().starts_with("waiting"));
+    script.pass(Duration::from_secs(60));
+    accept(&mut script);
+    let last = taken_over(&mut script);
+    assert!(last.starts_with("ended Final"), "{last}");
+}
+
 #[test]
 fn a_transport_that_cannot_be_opened_is_judged_by_its_fault() {
     use DialFault as Fault;
