@@ -93,6 +93,13 @@ pub enum StoreError {
     /// There is no Client Identifier, by which the session would be known.
     #[error("a session that is stored needs a name to be known by: set `client_id`")]
     NoClientId,
+    /// The server is told to forget the session with its connection, so a later run could not go on
+    /// with it.
+    #[error(
+        "a session that ends with its connection cannot be stored: set `session` to \
+         `SessionPolicy::resume` or `SessionPolicy::rejoin`, with the time that the program may be away"
+    )]
+    ShortSession,
     /// The place of the session cannot be opened or read.
     #[error("{name} cannot be had from its store: {source}")]
     Unavailable {

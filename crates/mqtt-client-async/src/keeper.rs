@@ -277,6 +277,9 @@ pub(crate) async fn open(
     if config.client_identifier().is_empty() {
         return Err(StoreError::NoClientId.into());
     }
+    if !config.session_policy().outlives_connections() {
+        return Err(StoreError::ShortSession.into());
+    }
     let name = StoredName::new(server, config.client_identifier());
     let runtime = Handle::current();
     let opening = runtime.spawn_blocking(move || {

@@ -408,6 +408,12 @@ async fn a_session_that_cannot_be_had_is_told_apart() {
     let store = MemoryStore::new();
     let unnamed = keeping(&server, store.clone()).client_id("").connect().await.unwrap_err();
     assert!(matches!(unnamed, ConnectError::Store(StoreError::NoClientId)));
+    for short in [SessionPolicy::clean(), SessionPolicy::resume(Duration::ZERO)] {
+        let error = keeping(&server, store.clone()).session(short).connect().await.unwrap_err();
+        assert!(matches!(error, ConnectError::Store(StoreError::ShortSession)), "{error}");
+        assert!(error.to_string().contains("set `session` to `SessionPolicy::resume`"), "{error}");
+        assert!(!error.is_retryable());
+    }
     let (_client, _peer) = resumed(&server, keeping(&server, store.clone()), false).await;
     let second = keeping(&server, store).connect().await.unwrap_err();
     assert!(matches!(second, ConnectError::Store(StoreError::Unavailable { .. })));

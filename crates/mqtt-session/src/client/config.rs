@@ -299,6 +299,12 @@ impl ClientConfig {
         &self.client_id
     }
 
+    /// What was said about the session.
+    #[must_use]
+    pub const fn session_policy(&self) -> SessionPolicy {
+        self.session
+    }
+
     /// The Keep Alive in whole seconds, as CONNECT carries it.
     pub(super) fn keep_alive_seconds(&self) -> u16 {
         u16::try_from(self.keep_alive.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u16::MAX)
@@ -386,6 +392,12 @@ impl SessionPolicy {
     #[must_use]
     pub fn rejoins(&self) -> bool {
         self.first == FirstConnection::Rejoin
+    }
+
+    /// Whether the server is asked to keep the session when its connection ends.
+    #[must_use]
+    pub const fn outlives_connections(&self) -> bool {
+        self.expiry > 0
     }
 }
 
