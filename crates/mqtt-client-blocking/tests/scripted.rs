@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 
 use common::{GRANTED, MOMENT, PATIENCE, Server, clog, id, qos1, subscribed, terms, together};
 use mqtt_client_blocking::{
-    Backoff, CallError, Client, ConnectError, ConnectReason, Credentials, EnqueueError,
-    PropertyBuf, PubAckReason, PublishError, QoS, SessionPolicy, State, SubAckReason,
-    SubscribeError,
+    Backoff, CallError, Client, ClientCloseCause, ConnectError, ConnectReason, ConnectionError,
+    Credentials, DisconnectReason, EnqueueError, PropertyBuf, PubAckReason, PublishError, QoS,
+    SessionPolicy, State, SubAckReason, SubscribeError, UnsubAckReason, UnsubscribeError,
 };
-use mqtt_codec::{ConnAck, PacketType, Properties, PubComp, PubRec, PubRelReason, PublishQos};
+use mqtt_codec::{
+    ConnAck, Decoded, Disconnect, Limits, Packet, PacketType, Properties, PubComp, PubRec,
+    PubRelReason, PublishQos, UnsubAck, decode,
+};
 
 #[test]
 fn connecting_tells_what_the_server_refused() {
@@ -318,6 +321,76 @@ fn the_last_subscription_to_a_filter_that_is_dropped_unsubscribes() {
     assert_eq!(peer.packet_type(), PacketType::Publish);
     drop(second);
     assert_eq!(peer.packet_type(), PacketType::Unsubscribe);
+}
+
+#[test]
+fn unsubscribing_sends_user_properties_and_returns_the_servers_answer() {
+    let server = Server::start();
+    let (client, mut peer) = server.open();
+    let messages = subscribed(&client, &mut peer, "a");
+    let told = terms(|told| {
+        told.reason_string("nobody knows it").unwrap();
+        told.user_property("left", "0").unwrap();
+    });
+    let answer = || {
+        let bytes = peer.packet().expect("an UNSUBSCRIBE");
+        let Ok(Decoded::Packet(Packet::Unsubscribe(asked), _)) = decode(&bytes, &Limits::new())
+        else {
+            panic!("an UNSUBSCRIBE, not {bytes:x?}");
+        };
+        let sent: Vec<_> = asked.properties.user_properties().collect();
+        assert_eq!(sent, [("why", "moved"), ("why", "again")]);
+        let reasons = &[UnsubAckReason::NoSubscriptionExisted];
+        peer.send(UnsubAck::new(asked.packet_id, told.as_properties(), reasons).unwrap());
+    };
+    let unsubscribe = messages.unsubscribe().user_property("why", "moved");
+    let unsubscribe = unsubscribe.user_property("why", "again");
+    let (answer, ()) = together(|| unsubscribe.wait(), answer);
+    let answer = answer.unwrap();
+    assert_eq!(&*answer.results, [UnsubAckReason::NoSubscriptionExisted]);
+    assert_eq!(answer.properties, told);
+}
+
+#[test]
+fn a_user_property_that_cannot_be_sent_is_told_and_the_subscription_ends() {
+    let server = Server::start();
+    let (client, mut peer) = server.open();
+    let messages = subscribed(&client, &mut peer, "a");
+    let error = messages.unsubscribe().user_property("why", "\0").wait().unwrap_err();
+    assert!(matches!(error, CallError::Failed(UnsubscribeError::Property(_))), "{error}");
+    assert_eq!(peer.packet_type(), PacketType::Unsubscribe);
+}
+
+#[test]
+fn user_properties_of_disconnect_are_sent_and_received() {
+    let server = Server::start();
+    let (client, mut peer) = server.open();
+    let goodbye = client.close().user_property("why", "moved").unwrap();
+    let goodbye = goodbye.user_property("why", "again").unwrap().reason_string("bye").unwrap();
+    goodbye.wait().unwrap();
+    let bytes = peer.packet().expect("a DISCONNECT");
+    let Ok(Decoded::Packet(Packet::Disconnect(sent), _)) = decode(&bytes, &Limits::new()) else {
+        panic!("a DISCONNECT, not {bytes:x?}");
+    };
+    let user_properties: Vec<_> = sent.properties.user_properties().collect();
+    assert_eq!(user_properties, [("why", "moved"), ("why", "again")]);
+    assert_eq!(sent.properties.reason_string(), Some("bye"));
+
+    let (client, mut peer) = server.open_once();
+    let told = terms(|told| {
+        told.user_property("back", "at noon").unwrap();
+        told.user_property("back", "or later").unwrap();
+    });
+    let reason = DisconnectReason::ServerShuttingDown;
+    peer.send(Disconnect { reason, properties: told.as_properties() });
+    let states = client.state();
+    let cause = loop {
+        if let State::Closed { cause } = states.recv_timeout(PATIENCE).unwrap() {
+            break cause;
+        }
+    };
+    let ConnectionError::Closed(cause) = cause else { panic!("{cause}") };
+    assert_eq!(*cause, ClientCloseCause::DisconnectedByServer { reason, properties: told });
 }
 
 #[test]
