@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mqtt_client_blocking::{
     Backoff, CallError, Client, ClientBuilder, Closed, ConnectError, Credentials, EnqueueError,
     FileStore, Jitter, Message, Offline, Overflow, PubAckReason, PublishError, QoS, Republish,
-    RequestError, SessionPolicy, State, SubscribeError, Subscription, Will,
+    RequestError, Scram, SessionPolicy, State, SubscribeError, Subscription, Will,
 };
 
 /// Whatever goes wrong.
@@ -58,6 +58,18 @@ pub fn refused(url: &str) -> Result<Client, String> {
         Err(error) => Err(format!("never works like this: {error}")),
     }
     // ANCHOR_END: refused
+}
+
+/// Logs in without sending the password, and does so again.
+pub fn scram(url: &str, password: &str) -> Result<Client, Anything> {
+    // ANCHOR: scram
+    let client = Client::builder(url)
+        .client_id("meter-17")
+        .authentication_method(Scram::sha256("meter", password)?)
+        .connect()?; // both have proved that they know the password
+    client.reauthenticate()?; // once more, while messages come and go
+    // ANCHOR_END: scram
+    Ok(client)
 }
 
 /// Publishes, and looks at the server's word.

@@ -19,7 +19,7 @@ use mqtt_client_async::{
     Backoff, Client, PubAckReason, Published, QoS, SessionPolicy, State, Subscription,
 };
 
-use self::common::{broker, broker_at, closed_broker, discreet_broker};
+use self::common::{broker, broker_at, closed_broker, discreet_broker, scram_broker};
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -84,6 +84,15 @@ async fn what_refuses_a_connection_is_told_apart() {
     assert!(error.starts_with("may work later: no connection to 127.0.0.1:"), "{error}");
     let error = tour::refused("localhost").await.unwrap_err();
     assert!(error.starts_with("never works like this: `localhost` has no scheme"), "{error}");
+}
+
+#[tokio::test]
+async fn both_sides_prove_that_they_know_the_password() {
+    let (_broker, url) = scram_broker("pencil");
+    let client = tour::scram(&url, "pencil").await.unwrap();
+    client.publish("meter/17/kwh", "1").qos(QoS::AtLeastOnce).send().await.unwrap();
+    let error = tour::scram(&url, "pen").await.unwrap_err().to_string();
+    assert!(error.contains("Not authorized"), "{error}");
 }
 
 #[tokio::test]

@@ -55,8 +55,8 @@ mod transport;
 
 pub use mqtt_session::{
     AuthenticateAnswer, AuthenticateRequest, BrokerConfig, BrokerLimits, ConnectGrant,
-    ConnectRefusal, ConnectRequest, Decisions, Dropped, Gauges, PublishRequest, ReadRequest,
-    Statistics, SubscribeRequest,
+    ConnectRefusal, ConnectRequest, ConnectionId, Decisions, Dropped, Gauges, PublishRequest,
+    ReadRequest, Statistics, SubscribeRequest,
 };
 
 #[cfg(feature = "files")]

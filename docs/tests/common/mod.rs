@@ -1,5 +1,9 @@
 //! Brokers for the samples.
 
+#[path = "../../examples/scram.rs"]
+#[allow(unreachable_pub, reason = "it is a crate of its own elsewhere")]
+mod scram;
+
 use mqtt_broker_lite::{
     Authenticator, Authorizer, Config, ConnectRequest, ConnectVerdict, Permission, PublishRequest,
     ReadRequest, Server, SubscribeRequest,
@@ -21,6 +25,14 @@ pub(crate) fn closed_broker() -> (Server, String) {
 pub(crate) fn discreet_broker() -> (Server, String) {
     let mut config = Config::free_port();
     config.authorize_with(NoSecrets);
+    start(config)
+}
+
+/// A broker where `meter` logs in by SCRAM with this password, and nobody else gets in.
+pub(crate) fn scram_broker(password: &str) -> (Server, String) {
+    let meter = scram::Verifier::new(password).unwrap();
+    let mut config = Config::free_port();
+    config.authenticate_with(scram::ScramServer::new([("meter".to_owned(), meter)].into()));
     start(config)
 }
 
