@@ -73,6 +73,9 @@ sabotages! {
     AcknowledgedEarly: "PUBACK and PUBREC do not wait for the commit",
     RetainedNotStored: "retained messages are not stored",
     EndNotStored: "the end of a session is not stored",
+    ReceivedNotSaved: "received QoS 2 identifiers are not in a saved session",
+    AnswerNotCounted: "an answer to a QoS 2 message leaves the client's revision as it is",
+    SubscriptionNotSaved: "subscriptions are not in a saved session",
     NothingSentAgain: "a resumed session sends nothing again",
     PubRelForgotten: "a PUBREL that is owed again is not sent",
 }

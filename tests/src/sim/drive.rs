@@ -9,6 +9,7 @@ use mqtt_session::{
 
 use super::invariants::{Check, Fault, Invariant, i2_exactly_once, i7_sessions, i12_wire};
 use super::names;
+use super::node::Owed;
 use super::note::{EMPTY, is_will};
 use super::setup::StoreSetup;
 use super::world::{Read, World};
@@ -235,6 +236,11 @@ impl World {
         if !link.has_broker {
             link.up.lose();
         }
+        if self.nodes[client].setup.saves_late {
+            // What was told is not saved.
+            self.hear_client(client)?;
+            self.nodes[client].save(self.now)?;
+        }
         Ok(true)
     }
 
@@ -306,10 +312,14 @@ impl World {
                 && note.retain == message.retain()
                 && names::topic(message.topic()) == Some(note.topic)
         });
-        i12_wire(is_it, || {
-            format!("the application is told of {message:?}, and {:?} came", node.expected)
-        })?;
-        node.deliveries.extend(delivery.map(|delivery| (delivery, number)));
+        let is_again = node.expected.is_none() && message.qos() == mqtt_codec::QoS::ExactlyOnce;
+        if !is_it {
+            return Err(Fault::new(if is_again { Invariant::I2 } else { Invariant::I12 }, || {
+                format!("the application is told of {message:?}, and {:?} came", node.expected)
+            }));
+        }
+        let pid = node.expected.filter(|note| note.qos == 2).map(|note| note.pid);
+        node.deliveries.extend(delivery.map(|delivery| Owed { delivery, number, pid }));
         if core::mem::replace(&mut node.is_told, true) {
             return Ok(());
         }

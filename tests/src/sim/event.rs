@@ -40,6 +40,8 @@ pub enum Event {
     Wait(u32),
     /// A client's process ends and begins again without what it knew.
     Forget(u8),
+    /// A client's process ends and begins again with what it had to have saved by then.
+    Restart(u8),
     /// The broker's process ends and begins again; the batch that is out was stored or not.
     Crash(bool),
     /// The batch that is out is committed.

@@ -46,7 +46,8 @@ pub enum Invariant {
     I12,
     /// Nobody gets a message of a topic that he may not read when it is sent.
     I13,
-    /// After a crash the broker is as it was when what was committed last was made.
+    /// After a crash the broker is as it was when what was committed last was made, and a client as
+    /// it was when its session was saved.
     I14,
 }
 

@@ -6,7 +6,17 @@ use mqtt_session::{Client, Delivery, PublishId, SubscriptionKey};
 
 use super::exchanges::{Receiver, Sender};
 use super::note::PublishNote;
+use super::saved::Saved;
 use super::setup::{ClientSetup, SessionSetup, Setup};
+
+/// A message that the application has to answer.
+#[derive(Debug)]
+pub(super) struct Owed {
+    pub(super) delivery: Delivery,
+    pub(super) number: u32,
+    /// The identifier at QoS 2, until the broker releases it or the session ends.
+    pub(super) pid: Option<u16>,
+}
 
 #[derive(Debug)]
 pub(super) struct Node {
@@ -24,7 +34,7 @@ pub(super) struct Node {
     pub(super) expected: Option<PublishNote>,
     pub(super) is_told: bool,
     /// What the application has not answered.
-    pub(super) deliveries: VecDeque<(Delivery, u32)>,
+    pub(super) deliveries: VecDeque<Owed>,
     pub(super) subscriptions: Vec<SubscriptionKey>,
     /// QoS 1 and 2 messages that were accepted and have not ended.
     pub(super) published: Vec<(PublishId, u32)>,
@@ -44,6 +54,10 @@ pub(super) struct Node {
     pub(super) has_forgotten: bool,
     /// Its session holds so much that it has forgotten that it can't go on with it.
     pub(super) is_hopeless: bool,
+    /// Some of its messages expire.
+    pub(super) has_expiry: bool,
+    /// What its process would leave behind, if it saves late.
+    pub(super) saved: Option<Box<Saved>>,
     /// A commit failed, and the broker may have begun a new session for it in which no CONNACK
     /// left.
     pub(super) may_be_new: bool,
@@ -72,6 +86,8 @@ impl Node {
             is_in_doubt: false,
             has_forgotten: false,
             is_hopeless: false,
+            has_expiry: false,
+            saved: None,
             may_be_new: false,
         }
     }
@@ -100,6 +116,7 @@ impl Node {
         self.is_in_doubt = false;
         self.has_forgotten = true;
         self.is_hopeless = false;
+        self.saved = None;
     }
 
     /// The process begins again with a new session: somebody has looked after it.
@@ -109,6 +126,19 @@ impl Node {
         self.client = client(setup, &self.setup, number, self.incarnation);
     }
 
+    /// Nobody waits for the answers to these any more, whose messages will not come again.
+    pub(super) fn let_go(&mut self, which: impl Fn(u16) -> bool) {
+        for owed in &mut self.deliveries {
+            owed.pid.take_if(|pid| which(*pid));
+        }
+    }
+
+    /// The process begins again: the seed of its machine is another one.
+    pub(super) fn next_seed(&mut self, setup: &Setup, number: usize) -> [u8; 32] {
+        self.incarnation += 1;
+        seed(setup, number, self.incarnation)
+    }
+
     pub(super) fn note_peak(&mut self) {
         let requests = self.sender.requests.len();
         self.peak = self.peak.max(self.client.outgoing_messages() + requests).max(self.sender.peak);
@@ -116,12 +146,16 @@ impl Node {
 }
 
 fn client(setup: &Setup, own: &ClientSetup, number: usize, incarnation: usize) -> Client {
-    let mut seed = [number as u8; 32];
-    seed[..8].copy_from_slice(&setup.seed.to_le_bytes());
-    seed[8..16].copy_from_slice(&(incarnation as u64).to_le_bytes());
-    let client = Client::new(own.config(number), seed);
+    let client = Client::new(own.config(number), seed(setup, number, incarnation));
     let mut client = client.expect("a configuration that fits into CONNECT");
     // Somebody reads also what comes for a subscription that has ended.
     client.subscribe_unmatched(own.buffer());
     client
+}
+
+fn seed(setup: &Setup, number: usize, incarnation: usize) -> [u8; 32] {
+    let mut seed = [number as u8; 32];
+    seed[..8].copy_from_slice(&setup.seed.to_le_bytes());
+    seed[8..16].copy_from_slice(&(incarnation as u64).to_le_bytes());
+    seed
 }

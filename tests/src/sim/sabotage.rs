@@ -56,7 +56,9 @@ pub fn find_in_parts(
 fn expected(sabotage: Sabotage) -> Invariant {
     match sabotage {
         Sabotage::OverflowNotCounted | Sabotage::QueueShorter => Invariant::I1,
-        Sabotage::DuplicateIsNew | Sabotage::ReceivedForgotten => Invariant::I2,
+        Sabotage::DuplicateIsNew | Sabotage::ReceivedForgotten | Sabotage::ReceivedNotSaved => {
+            Invariant::I2
+        }
         Sabotage::QueueSwapped | Sabotage::ResendReversed => Invariant::I3,
         Sabotage::IdentifierLeaked | Sabotage::IdentifierFreedEarly => Invariant::I4,
         Sabotage::QuotaTooLarge | Sabotage::QuotaNotCharged => Invariant::I5,
@@ -71,8 +73,10 @@ fn expected(sabotage: Sabotage) -> Invariant {
         | Sabotage::PubRelForgotten => Invariant::I11,
         Sabotage::PacketTooLarge | Sabotage::AcknowledgedTwice => Invariant::I12,
         Sabotage::ReadCheckSkipped | Sabotage::RightsRemembered => Invariant::I13,
-        Sabotage::AcknowledgedEarly | Sabotage::RetainedNotStored | Sabotage::EndNotStored => {
-            Invariant::I14
-        }
+        Sabotage::AcknowledgedEarly
+        | Sabotage::RetainedNotStored
+        | Sabotage::EndNotStored
+        | Sabotage::AnswerNotCounted
+        | Sabotage::SubscriptionNotSaved => Invariant::I14,
     }
 }

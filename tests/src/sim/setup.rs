@@ -80,6 +80,9 @@ pub struct ClientSetup {
     pub budget: usize,
     /// Its will.
     pub will: Option<WillSetup>,
+    /// Whether its session is saved when something leaves, and no earlier: a
+    /// [`Restart`](super::Event::Restart) goes back to that. Otherwise it is saved at each change.
+    pub saves_late: bool,
 }
 
 /// What a client asks for in CONNECT.
@@ -145,6 +148,7 @@ impl Default for ClientSetup {
             identifiers: true,
             budget: 64 * 1024,
             will: None,
+            saves_late: false,
         }
     }
 }

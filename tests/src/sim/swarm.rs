@@ -115,6 +115,7 @@ enum Kind {
     Wait,
     WaitLong,
     Forget,
+    Restart,
     Crash,
     Commit,
     Fail,
@@ -199,8 +200,13 @@ impl Draw {
             unread_answers: self.pick(&[10, 64 * 1024, 64 * 1024]),
         };
         let has_wills = self.one_in(2);
-        let clients = (0..clients).map(|number| self.client(number, has_wills)).collect();
+        let mut clients: Vec<ClientSetup> =
+            (0..clients).map(|number| self.client(number, has_wills)).collect();
         self.weigh(&broker);
+        // To save takes time, which schedules without a restart do not spend.
+        if self.weights.iter().any(|(kind, _)| *kind == Kind::Restart) {
+            clients.iter_mut().for_each(|client| client.saves_late = self.one_in(2));
+        }
         Setup { seed: self.random.number(), broker, clients }
     }
 
@@ -233,6 +239,7 @@ impl Draw {
             identifiers: !self.one_in(3),
             budget: self.pick(&[1, 64 * 1024, 64 * 1024]),
             will,
+            saves_late: false,
         }
     }
 
@@ -258,6 +265,7 @@ impl Draw {
             (Kind::Wait, 15),
             (Kind::WaitLong, 4),
             (Kind::Forget, 3),
+            (Kind::Restart, 5),
             (Kind::Crash, 3),
         ] {
             if self.one_in(3) {
@@ -319,6 +327,7 @@ impl Draw {
                 Event::Wait(self.pick(&[6_000, 16_000, 100_000, 6_000_000, 90_000_000]))
             }
             Kind::Forget => Event::Forget(client),
+            Kind::Restart => Event::Restart(client),
             Kind::Crash => Event::Crash(self.one_in(2)),
             Kind::Commit => Event::Commit,
             Kind::Fail => Event::Fail,

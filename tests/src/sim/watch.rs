@@ -254,6 +254,8 @@ impl World {
                 } else {
                     node.sender.clear();
                     node.receiver.clear();
+                    node.let_go(|_| true);
+                    node.saved.iter_mut().for_each(|saved| saved.is_over = true);
                     node.has_torn = false;
                     // What the lost session had not acknowledged is published anew.
                     node.last_sent = [[0; 3]; 8];
@@ -276,6 +278,7 @@ impl World {
             }
             Note::Ack(Kind::PubRel, pid, _) => {
                 node.receiver.released(*pid);
+                node.let_go(|other| other == *pid);
                 link.due_client.push(Kind::PubComp, *pid);
             }
             Note::Ack(Kind::PubRec, pid, outcome) => {

@@ -19,7 +19,7 @@ use super::invariants::{Check, Fault, Invariant, i12_wire, i14_durable};
 use super::link::{Link, Stage};
 use super::model::Model;
 use super::names::{FILTERS, FIRST_SHARED, TOPICS};
-use super::node::Node;
+use super::node::{Node, Owed};
 use super::note::EMPTY;
 use super::setup::{LARGE, Setup, StoreSetup};
 
@@ -169,7 +169,7 @@ impl World {
             Event::Answer(client, place, refused) => {
                 let Some(node) = self.nodes.get_mut(usize::from(client)) else { return Ok(()) };
                 let place = usize::from(place) % node.deliveries.len().max(1);
-                if let Some((delivery, number)) = node.deliveries.remove(place) {
+                if let Some(Owed { delivery, number, .. }) = node.deliveries.remove(place) {
                     let mut reason = PubAckReason::Success;
                     // Whether a refusal that waits for a socket, for its turn or for other readers
                     // has left nobody can see.
@@ -203,6 +203,7 @@ impl World {
             }
             Event::Wait(millis) => self.wait(Duration::from_millis(millis.into())),
             Event::Forget(client) => self.forget(client.into()),
+            Event::Restart(client) => self.restart(client.into()),
             Event::Crash(is_kept) => self.crash(is_kept),
             Event::Commit => {
                 self.disk.commit(&mut self.broker, self.now);
@@ -362,6 +363,7 @@ impl World {
         publication.retain = what.retain;
         let mut properties = PropertyBuf::new();
         if what.expiry > 0 {
+            node.has_expiry = true;
             properties.message_expiry_interval(what.expiry.into());
             publication.properties = properties.as_properties();
         }

@@ -268,7 +268,7 @@ impl Client {
     /// A reader has answered a message.
     fn settle(&mut self, owed: Owed, reason: PubAckReason) {
         // What was received at QoS 1 leaves no trace.
-        if owed.qos == QoS::ExactlyOnce {
+        if owed.qos == QoS::ExactlyOnce && !sabotaged!(AnswerNotCounted) {
             self.changed();
         }
         deliveries(&mut self.session, owed.qos).answer(owed, reason);

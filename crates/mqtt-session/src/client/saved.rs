@@ -438,7 +438,10 @@ impl Client {
             moved_to: self.reconnecting.moved_to().iter().map(|it| it.to_string().into()).collect(),
             exchanges: exchanges.collect(),
             free_ids: session.exchanges.free_ids().collect(),
-            received: session.incoming.awaiting_ids().map(PacketId::get).collect(),
+            received: match sabotaged!(ReceivedNotSaved) {
+                true => Vec::new(),
+                false => session.incoming.awaiting_ids().map(PacketId::get).collect(),
+            },
             generations,
             free_slots,
             messages: session.outbox.save(now),

@@ -10,7 +10,7 @@
 
 use super::Tally;
 use super::cuts::world;
-use super::scripts::{Kind, Script, Variant, script};
+use super::scripts::{Kind, Process, Script, Variant, script};
 use crate::sim::event::Event;
 use crate::sim::invariants::Check;
 use crate::sim::setup::{BrokerSetup, SessionSetup, StoreSetup};
@@ -31,11 +31,11 @@ pub(super) fn run(tally: &mut Tally<'_>) {
     let kinds = [Kind::Narrow, Kind::Retained, Kind::Will, Kind::Late];
     for kind in kinds {
         for qos in [(0, 1), (1, 1), (1, 2), (2, 1), (2, 2)] {
-            for forgets in [false, true] {
+            for process in Process::ALL {
                 for compacts in [false, true] {
-                    let name = format!("{kind:?} {qos:?}, forgets {forgets}, compacts {compacts}");
+                    let name = format!("{kind:?} {qos:?}, {process:?}, compacts {compacts}");
                     let script = durable(script(qos.0, qos.1, kind), compacts);
-                    crash_everywhere(tally, &name, &script, forgets, false);
+                    crash_everywhere(tally, &name, &script, process, false);
                 }
             }
         }
@@ -45,7 +45,7 @@ pub(super) fn run(tally: &mut Tally<'_>) {
         for qos in [(1, 1), (2, 2)] {
             let name = format!("{kind:?} {qos:?} twice");
             let script = durable(script(qos.0, qos.1, kind), false);
-            crash_everywhere(tally, &name, &script, false, true);
+            crash_everywhere(tally, &name, &script, Process::Stays, true);
         }
     }
 }
@@ -64,13 +64,13 @@ fn crash_everywhere(
     tally: &mut Tally<'_>,
     name: &str,
     script: &Script,
-    forgets: bool,
+    process: Process,
     is_twice: bool,
 ) {
     for commits in 0.. {
         // What happens behind the last commit, if the process does not end.
         let never = CrashAt { commits, events: usize::MAX, is_kept: false };
-        let mut player = Player::new(forgets, [never]);
+        let mut player = Player::new(process, [never]);
         let outcome = player.play(script);
         if tally.takes_next() {
             tally.run(|| format!("{name}, {never:?}"), |_| outcome);
@@ -79,17 +79,17 @@ fn crash_everywhere(
             if !tally.takes_next() {
                 continue;
             }
-            schedule(tally, name, script, forgets, &[crash]);
+            schedule(tally, name, script, process, &[crash]);
             for again in (0..).take_while(|_| is_twice) {
                 let never = CrashAt { commits: again, events: usize::MAX, is_kept: false };
-                let after = schedule(tally, name, script, forgets, &[crash, never]);
+                let after = schedule(tally, name, script, process, &[crash, never]);
                 // The first moment at which a batch is out, and the last.
                 let out: Vec<_> =
                     moments(again, &after.moments).filter(|again| again.is_kept).collect();
                 for again in [out.first(), out.last()].into_iter().flatten() {
                     for is_kept in [false, true] {
                         let again = CrashAt { is_kept, ..*again };
-                        schedule(tally, name, script, forgets, &[crash, again]);
+                        schedule(tally, name, script, process, &[crash, again]);
                     }
                 }
                 if after.committed < again {
@@ -116,10 +116,10 @@ fn schedule(
     tally: &mut Tally<'_>,
     name: &str,
     script: &Script,
-    forgets: bool,
+    process: Process,
     crashes: &[CrashAt],
 ) -> Player {
-    let mut player = Player::new(forgets, crashes.iter().copied());
+    let mut player = Player::new(process, crashes.iter().copied());
     tally.run(
         || format!("{name}, {crashes:?}"),
         |events| {
@@ -133,7 +133,7 @@ fn schedule(
 
 /// Plays a script packet by packet over a store that stops, up to where the process ends.
 struct Player {
-    forgets: bool,
+    process: Process,
     /// The crashes that are to come, the next one last.
     crashes: Vec<CrashAt>,
     /// Batches that this process has committed.
@@ -144,14 +144,14 @@ struct Player {
 }
 
 impl Player {
-    fn new(forgets: bool, crashes: impl IntoIterator<Item = CrashAt>) -> Self {
+    fn new(process: Process, crashes: impl IntoIterator<Item = CrashAt>) -> Self {
         let mut crashes: Vec<_> = crashes.into_iter().collect();
         crashes.reverse();
-        Self { forgets, crashes, committed: 0, moments: Vec::new(), events: 0 }
+        Self { process, crashes, committed: 0, moments: Vec::new(), events: 0 }
     }
 
     fn play(&mut self, script: &Script) -> Check {
-        let variant = Variant { clean_start: false, forgets: self.forgets };
+        let variant = Variant { clean_start: false, process: self.process };
         let mut world = world(script, variant);
         debug_assert_ne!(variant.session(), SessionSetup::Clean);
         world.compare_restarts();
@@ -214,8 +214,8 @@ impl Player {
                 continue;
             }
             self.apply(world, &Event::CutClient(client))?;
-            if self.forgets {
-                self.apply(world, &Event::Forget(client))?;
+            if let Some(event) = self.process.end(client) {
+                self.apply(world, &event)?;
             }
             self.step(world, &Event::Connect(client))?;
         }

@@ -58,7 +58,7 @@ pub(super) fn world(script: &Script, variant: Variant) -> World {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::exhaustive::scripts::script;
+    use crate::sim::exhaustive::scripts::{Process, script};
 
     /// A client that is cut off in the middle of its exchanges comes back as the variant says: the
     /// broker held a session for it until then, and both know something of each other.
@@ -83,7 +83,7 @@ mod tests {
             assert!(sent[again].contains(&clean), "{variant:?}: {}", sent[again]);
             let before = &sent[..again];
             assert!(before.iter().any(|line| line.contains("PubRec")), "{variant:?}: {before:#?}");
-            assert_eq!(world.has_forgotten(0), variant.forgets);
+            assert_eq!(world.has_forgotten(0), variant.process == Process::Forgets);
         }
     }
 }

@@ -91,27 +91,53 @@ pub(super) const fn subscribe(filter: u8, qos: u8) -> Subscribe {
 pub(super) struct Variant {
     /// The Clean Start of its next CONNECT.
     pub(super) clean_start: bool,
-    /// Its process ends with the connection, and the one that comes back knows nothing.
-    pub(super) forgets: bool,
+    /// What becomes of its process when the connection ends.
+    pub(super) process: Process,
+}
+
+/// What becomes of a client's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Process {
+    /// It goes on.
+    Stays,
+    /// It ends, and the one that comes back knows what was saved.
+    Restarts,
+    /// It ends, and the one that comes back knows nothing.
+    Forgets,
+}
+
+impl Process {
+    pub(super) const ALL: [Self; 3] = [Self::Stays, Self::Restarts, Self::Forgets];
+
+    /// What happens to the process of a client, if anything does.
+    pub(super) const fn end(self, client: u8) -> Option<Event> {
+        match self {
+            Self::Stays => None,
+            Self::Restarts => Some(Event::Restart(client)),
+            Self::Forgets => Some(Event::Forget(client)),
+        }
+    }
 }
 
 impl Variant {
-    /// All four.
-    pub(super) const ALL: [Self; 4] = [
-        Self { clean_start: false, forgets: false },
-        Self { clean_start: true, forgets: false },
-        Self { clean_start: false, forgets: true },
-        Self { clean_start: true, forgets: true },
+    /// All six.
+    pub(super) const ALL: [Self; 6] = [
+        Self { clean_start: false, process: Process::Stays },
+        Self { clean_start: true, process: Process::Stays },
+        Self { clean_start: false, process: Process::Restarts },
+        Self { clean_start: true, process: Process::Restarts },
+        Self { clean_start: false, process: Process::Forgets },
+        Self { clean_start: true, process: Process::Forgets },
     ];
 
     /// The configuration that leads to it.
     pub(super) const fn session(self) -> SessionSetup {
-        match (self.clean_start, self.forgets) {
-            (false, false) => SessionSetup::Resume,
-            (true, false) => SessionSetup::Clean,
-            (false, true) => SessionSetup::Rejoin,
+        match (self.clean_start, self.process) {
+            (false, Process::Stays | Process::Restarts) => SessionSetup::Resume,
+            (true, Process::Stays | Process::Restarts) => SessionSetup::Clean,
+            (false, Process::Forgets) => SessionSetup::Rejoin,
             // A new process has no session state and begins with a new session.
-            (true, true) => SessionSetup::Resume,
+            (true, Process::Forgets) => SessionSetup::Resume,
         }
     }
 }
@@ -244,8 +270,8 @@ impl Carrier {
                 self.apply(world, &Event::Down(client, 0))?;
             }
         }
-        if self.variant.forgets {
-            self.apply(world, &Event::Forget(client))?;
+        if let Some(event) = self.variant.process.end(client) {
+            self.apply(world, &event)?;
         }
         self.apply(world, &Event::Connect(client))
     }

@@ -55,6 +55,7 @@ impl Subscriptions {
         }
         for (number, slot) in (0..).zip(&self.slots) {
             let kept = slot.subscription.as_ref().filter(|it| it.kind == Kind::Filters);
+            let kept = kept.filter(|_| !sabotaged!(SubscriptionNotSaved));
             let generation = slot.generation;
             let Some(kept) = kept else {
                 // Readers of this run are gone in the next one.
