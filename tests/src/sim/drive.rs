@@ -411,7 +411,12 @@ impl World {
             let node = &mut self.nodes[client];
             let is_told = core::mem::take(&mut node.is_told);
             let expected = node.expected.take();
-            i12_wire(is_told == expected.is_some(), || {
+            // One that was refused is new again, if the refusal has left [MQTT-4.3.3-9].
+            let is_known = expected.is_some_and(|note| node.refused.contains(&note.number));
+            if is_told && let Some(note) = expected {
+                node.refused.retain(|number| *number != note.number);
+            }
+            i12_wire(is_told == expected.is_some() || is_known, || {
                 format!("c{client}: the application is not told of {expected:?}")
             })?;
         }

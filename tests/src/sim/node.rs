@@ -33,6 +33,10 @@ pub(super) struct Node {
     /// told of it.
     pub(super) expected: Option<PublishNote>,
     pub(super) is_told: bool,
+    /// Messages that the application has refused, and that are not known to have been refused
+    /// before the server: the refusal may wait for a connection on which the message comes again,
+    /// and end with that one before it leaves.
+    pub(super) refused: Vec<u32>,
     /// What the application has not answered.
     pub(super) deliveries: VecDeque<Owed>,
     pub(super) subscriptions: Vec<SubscriptionKey>,
@@ -76,6 +80,7 @@ impl Node {
             receiver: Receiver::default(),
             expected: None,
             is_told: false,
+            refused: Vec::new(),
             deliveries: VecDeque::new(),
             subscriptions: Vec::new(),
             published: Vec::new(),
@@ -107,6 +112,7 @@ impl Node {
         self.sender.clear();
         self.receiver.clear();
         self.expected = None;
+        self.refused.clear();
         self.deliveries.clear();
         self.subscriptions.clear();
         self.published.clear();

@@ -269,7 +269,11 @@ impl World {
                 i4_released(!is_reused || is_known, publish)?;
                 // A QoS 1 message under an identifier of a session that is gone is refused.
                 let is_refused = publish.qos == 1 && node.receiver.awaits(publish.pid);
-                if !is_refused && node.receiver.published(publish) {
+                let is_new = !is_refused && node.receiver.published(publish);
+                if is_new {
+                    node.refused.retain(|number| *number != publish.number);
+                }
+                if is_new || node.refused.contains(&publish.number) {
                     node.expected = Some(*publish);
                 }
             }

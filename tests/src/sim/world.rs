@@ -184,6 +184,7 @@ impl World {
                         if let Some(word) = node.seen.get_mut(number as usize / 64) {
                             *word &= !(1 << (number % 64));
                         }
+                        node.refused.push(number);
                     }
                     node.client.acknowledge(self.now, delivery, reason);
                 }
