@@ -445,3 +445,95 @@ fn a_retained_will_expires_after_a_restart_though_its_session_was_not_stored() {
         ],
     );
 }
+
+/// I3: what is retained at a topic and what is published there a little later, at one QoS: the later
+/// one was sent first, as both took turns.
+#[test]
+fn a_message_waits_for_an_older_retained_one_of_its_topic() {
+    let mut setup = Setup::default();
+    setup.clients[0].receive_maximum = 1;
+    let retained = |topic, qos| Publish { retain: true, ..publish(topic, qos) };
+    holds(
+        &setup,
+        &[
+            Connect(0),
+            Up(0, 0),
+            Down(0, 0),
+            Connect(1),
+            Up(1, 0),
+            Down(1, 0),
+            Publish(1, retained(0, 1)),
+            Publish(1, retained(1, 0)),
+            Up(1, 0),
+            Subscribe(0, subscribe(2, 1)),
+            Up(0, 0),
+            // The second one waits behind the first, which nobody acknowledges yet.
+            Publish(1, publish(1, 0)),
+            Up(1, 0),
+        ],
+    );
+}
+
+/// I3: a subscription was sent a retained message before older ones of its topic that were queued
+/// for another subscription of the client.
+#[test]
+fn a_retained_message_waits_for_what_was_queued_before_its_subscription() {
+    let mut setup = Setup::default();
+    setup.clients[0].receive_maximum = 1;
+    holds(
+        &setup,
+        &[
+            Connect(0),
+            Subscribe(0, subscribe(2, 1)),
+            Up(0, 0),
+            Down(0, 0),
+            Up(0, 0),
+            Connect(1),
+            Up(1, 0),
+            Down(1, 0),
+            Publish(1, publish(1, 1)),
+            Publish(1, publish(1, 1)),
+            Publish(1, publish(1, 1)),
+            Publish(1, Publish { retain: true, ..publish(1, 1) }),
+            Up(1, 0),
+            Subscribe(0, subscribe(1, 1)),
+            Up(0, 0),
+        ],
+    );
+}
+
+/// I3: a restart did not know which of the messages that were queued came before a subscription
+/// whose retained messages were still being sent.
+#[test]
+fn a_restart_knows_the_place_of_retained_messages_in_the_queue() {
+    let mut setup = Setup::default();
+    setup.broker.store = StoreSetup::Fast;
+    let retained = Publish { retain: true, ..publish(2, 1) };
+    let both_connect = [Connect(0), Connect(1), Up(0, 0), Up(1, 0), Down(0, 0), Down(1, 0)];
+    let restart_while = |events: &[Event]| {
+        let mut events = [&both_connect, events].concat();
+        events.push(Crash(true));
+        holds(&setup, &events);
+    };
+    // In front of what is published behind the subscription.
+    restart_while(&[
+        Publish(0, retained),
+        Up(0, 0),
+        StallDown(1, true),
+        Subscribe(1, subscribe(6, 1)),
+        Up(1, 0),
+        Publish(0, publish(2, 1)),
+        Up(0, 0),
+    ]);
+    // Behind what was published before it.
+    restart_while(&[
+        Subscribe(1, subscribe(2, 1)),
+        Up(1, 0),
+        StallDown(1, true),
+        Publish(0, publish(2, 1)),
+        Publish(0, retained),
+        Up(0, 0),
+        Subscribe(1, subscribe(6, 1)),
+        Up(1, 0),
+    ]);
+}

@@ -196,8 +196,11 @@ pub(super) fn i10_one_member(lost: Option<Shared>) -> Check {
 
 /// Nothing waits that could be sent: `room` says whether the receiver takes another message.
 pub(super) fn i11_nothing_waits(session: &Session, room: bool, now: Time) -> Check {
-    let waits = |copy: &&Copy| !copy.may_be_missing(session, now) && (room || !copy.needs_room());
-    let waiting = session.owed.iter().find(waits);
+    let free = session.free_of_quota();
+    let waits = |(at, copy): &(usize, &Copy)| {
+        !copy.may_be_missing(session, now) && (room || (!copy.needs_room() && *at < free))
+    };
+    let waiting = session.owed.iter().enumerate().find(waits);
     require(waiting.is_none(), Invariant::I11, || {
         format!("{waiting:?} waits though it could be sent")
     })?;

@@ -135,13 +135,13 @@ impl Copy {
             && self.ids == note.ids
     }
 
-    /// Whether this one has to come before `other` [MQTT-4.6.0-6].
+    /// Whether this one has to come before `other` [MQTT-4.6.0-6]. What is retained has its place
+    /// where its subscription was made; two subscriptions are sent theirs in any order.
     fn goes_before(&self, other: &Self) -> bool {
         self.publisher == other.publisher
             && self.topic == other.topic
             && self.qos == other.qos
-            && self.replay.is_none()
-            && other.replay.is_none()
+            && (self.replay.is_none() || other.replay.is_none())
     }
 
     /// Whether it may wait for quota. A retained message may even at QoS 0, behind others.
@@ -172,6 +172,22 @@ impl Session {
         let copy = self.owed[at];
         let ahead = self.owed[..at].iter().filter(move |other| other.goes_before(&copy));
         ahead.filter(move |other| !other.may_be_missing(self, now))
+    }
+
+    /// The place up to which messages of QoS 0 need no quota: the next one has an older retained
+    /// message of its topic in front of it, which may be behind others that do.
+    pub(super) fn free_of_quota(&self) -> usize {
+        let is_held = |at: usize| {
+            let copy = &self.owed[at];
+            let holds = |other: &Copy| {
+                other.replay.is_some() && (other.topic, other.qos) == (copy.topic, copy.qos)
+            };
+            // What it is caught up with is not among what it is owed.
+            let is_caught_up = self.caught_up & matching()[usize::from(copy.topic)] != 0;
+            let is_behind = is_caught_up || self.owed[..at].iter().any(holds);
+            copy.replay.is_none() && copy.qos == 0 && is_behind
+        };
+        (0..self.owed.len()).find(|at| is_held(*at)).unwrap_or(usize::MAX)
     }
 
     fn give_up(&mut self, which: impl Fn(&Copy) -> bool) {

@@ -5,7 +5,7 @@ use mqtt_codec::{Forward, Packet, PacketId, Properties, PubRel, PubRelReason, Pu
 use super::connection::{Connection, Phase};
 use super::messages::{Message, Messages};
 use super::read::{Access, Asker, Reader};
-use super::replay::Replayed;
+use super::replay::{Replayed, is_before};
 use super::route::Retained;
 use super::session::{Delivery, Flow, Session};
 use super::statistics::DropReason;
@@ -124,7 +124,7 @@ impl Broker {
             let mut next = match flow.next_undecided() {
                 Some(delivery) => Some(delivery),
                 None if replays_next => None,
-                None => flow.next_queued(messages),
+                None => flow.next_queued(now, retained, messages),
             };
             if next.is_none() {
                 next = match flow.next_replayed(now, retained, messages, &mut ledger) {
@@ -134,7 +134,7 @@ impl Broker {
                     Replayed::Done => None,
                 };
             }
-            let Some(delivery) = next.or_else(|| flow.next_queued(messages)) else {
+            let Some(delivery) = next.or_else(|| flow.next_queued(now, retained, messages)) else {
                 return false;
             };
             let sent = match may_read(messages, &delivery) {
@@ -234,16 +234,22 @@ impl Flow {
 
     /// Takes the message that was queued first among those that may be sent now. Without quota
     /// those of QoS 0 still are, and so is every answer [MQTT-3.3.4-10].
-    fn next_queued(&mut self, messages: &Messages) -> Option<Delivery> {
-        let first = self.unacknowledged.front().map(|delivery| delivery.order);
-        let second = self
-            .acknowledged
-            .front()
-            .filter(|_| self.outgoing.may_send())
-            .map(|delivery| delivery.order);
-        // Orders wrap; two that wait at the same time are never half the range apart.
+    fn next_queued(
+        &mut self,
+        now: Time,
+        retained: &RetainedTree<Retained>,
+        messages: &Messages,
+    ) -> Option<Delivery> {
+        let mut first = self.unacknowledged.front();
+        let mut second = self.acknowledged.front().filter(|_| self.outgoing.may_send());
+        if !self.replays.is_empty() {
+            let is_next =
+                |delivery: &&Delivery| !self.is_behind_replay(delivery, now, retained, messages);
+            first = first.filter(is_next);
+            second = second.filter(is_next);
+        }
         let is_unacknowledged = match (first, second) {
-            (Some(first), Some(second)) => first.wrapping_sub(second) > u32::MAX / 2,
+            (Some(first), Some(second)) => is_before(first.order, second.order),
             (Some(_), None) => true,
             (None, Some(_)) => false,
             (None, None) => return None,
@@ -288,11 +294,12 @@ impl Flow {
         ledger: &mut Ledger<'_>,
     ) -> Replayed {
         loop {
-            let may_send = self.outgoing.may_send();
-            let Some(replay) = self.replays.front_mut() else { return Replayed::Done };
-            if replay.qos() != QoS::AtMostOnce && !may_send {
+            let Some(replay) = self.replays.front() else { return Replayed::Done };
+            let has_room = replay.qos() == QoS::AtMostOnce || self.outgoing.may_send();
+            if !has_room || self.is_replay_behind(replay) {
                 return Replayed::Done;
             }
+            let Some(replay) = self.replays.front_mut() else { return Replayed::Done };
             let step = replay.step(now, retained, messages);
             if !matches!(step, Replayed::Done) {
                 return step;

@@ -182,7 +182,7 @@ impl Broker {
         let Some(flow) = self.flow_mut(session_slot) else { return };
         // One that is under way for the same filter begins anew.
         flow.replays.retain(|replay| replay.filter() != filter);
-        flow.replays.push_back(Replay::new(filter, subscription, own, newest));
+        flow.replays.push_back(Replay::new(filter, subscription, own, flow.next_order, newest));
         self.record_replay(session_slot, filter, subscription);
     }
 

@@ -46,6 +46,16 @@ impl Cursor {
         Self { place: Place::Between, from: format!("{topic}\0") }
     }
 
+    /// Whether a topic matches the filter of this cursor and is still to be met.
+    pub(crate) fn is_to_meet(&self, filter: &str, topic: &str) -> bool {
+        let is_met = match self.place {
+            Place::Start => false,
+            Place::Between => topic < self.from.as_str(),
+            Place::End => true,
+        };
+        !is_met && judge(filter, topic, &mut String::new()) == Verdict::Match
+    }
+
     fn finish(&mut self) {
         *self = Self { place: Place::End, from: String::new() };
     }

@@ -230,7 +230,8 @@ pub enum Change {
         packet_id: PacketId,
     },
     /// The retained messages that match a filter are sent to a session, after those that are sent
-    /// to it already. If it is under way for the same filter it begins anew.
+    /// to it already, and behind what is queued for it by now. If it is under way for the same
+    /// filter it begins anew.
     ReplayBegun {
         /// The session.
         session: SessionKey,

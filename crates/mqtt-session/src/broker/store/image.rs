@@ -82,6 +82,8 @@ pub(super) struct ReplayImage {
     pub(super) id: Option<SubscriptionId>,
     /// The topic that it has come to.
     pub(super) after: Option<Box<str>>,
+    /// How many messages of the queue come before it.
+    pub(super) behind: usize,
 }
 
 #[derive(Debug)]
@@ -197,9 +199,13 @@ impl Image {
                 self.release(dropped.message);
             }
             Change::Withdrawn { session, message } => {
-                let queue = &mut self.session(session)?.queue;
+                let SessionImage { queue, replays, .. } = self.session(session)?;
                 let at = queue.iter().rposition(|delivery| delivery.message == message);
-                queue.remove(at.ok_or(RestoreFault::EmptyQueue(session))?);
+                let at = at.ok_or(RestoreFault::EmptyQueue(session))?;
+                queue.remove(at);
+                for replay in replays.iter_mut().filter(|replay| replay.behind > at) {
+                    replay.behind -= 1;
+                }
                 self.release(message);
             }
             Change::Sent { session, packet_id } => {
@@ -208,7 +214,8 @@ impl Image {
                 self.session(session)?.begin_exchange(packet_id, delivery);
             }
             Change::ReplayBegun { session, filter, options, id } => {
-                let replay = ReplayImage { filter, options, id, after: None };
+                let behind = self.session(session)?.queue.len();
+                let replay = ReplayImage { filter, options, id, after: None, behind };
                 self.begin_replay(session, replay)?;
             }
             Change::ReplayedUpTo { session, filter, topic } => {
@@ -378,8 +385,12 @@ impl Image {
     }
 
     fn take_queued(&mut self, session: SessionKey) -> Result<DeliveryImage, RestoreFault> {
-        let first = self.session(session)?.queue.pop_front();
-        first.ok_or(RestoreFault::EmptyQueue(session))
+        let SessionImage { queue, replays, .. } = self.session(session)?;
+        let first = queue.pop_front().ok_or(RestoreFault::EmptyQueue(session))?;
+        for replay in replays {
+            replay.behind = replay.behind.saturating_sub(1);
+        }
+        Ok(first)
     }
 
     fn hold(&mut self, message: MessageKey) -> Applied {

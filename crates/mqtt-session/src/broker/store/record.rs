@@ -343,7 +343,8 @@ impl Broker {
             return;
         };
         let Some(flow) = session.flow.as_deref_mut() else { return };
-        if flow.acknowledged.len() != 1 || flow.undecided.is_some() || !flow.outgoing.may_send() {
+        let may_have_to_wait = flow.undecided.is_some() || !flow.replays.is_empty();
+        if flow.acknowledged.len() != 1 || may_have_to_wait || !flow.outgoing.may_send() {
             return;
         }
         let first = flow.acknowledged.front().and_then(|delivery| messages.get(delivery.message?));

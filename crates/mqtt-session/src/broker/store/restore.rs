@@ -246,7 +246,8 @@ impl Restoring {
             && image.replays.is_empty();
         if !is_idle {
             let queue = image.queue.into_iter();
-            let queue = queue.filter_map(|delivery| self.delivery(broker, delivery)).collect();
+            let queue: Vec<_> =
+                queue.filter_map(|delivery| self.delivery(broker, delivery)).collect();
             let mut exchanges: Vec<_> = image.exchanges.into_iter().collect();
             exchanges.sort_unstable_by_key(|(_, exchange)| exchange.order);
             let mut open = Vec::with_capacity(exchanges.len());
@@ -265,10 +266,15 @@ impl Restoring {
                 let Some(delivery) = delivery else { continue };
                 open.push((packet_id, exchange.exchange, exchange.order, delivery));
             }
+            // Nobody knows any more which of the messages that are retained now were queued for
+            // the client: all are sent.
+            let newest = broker.retained_count;
             let replays = image.replays.into_iter().map(|replay| {
                 let subscription = Subscription { options: replay.options, id: replay.id };
-                let mut begun = Replay::new(&replay.filter, subscription, subscriber, 0);
-                begun.send_all();
+                let order = order_behind(replay.behind);
+                let mut begun =
+                    Replay::new(&replay.filter, subscription, subscriber, order, newest);
+                begun.pause();
                 match replay.after {
                     Some(topic) => begun.after(topic),
                     None => begun,
@@ -321,11 +327,10 @@ impl Broker {
         // Packet Identifiers are keys of the image: none is refused as in use.
         let refused = flow.outgoing.restore(open);
         // What is under way stands before all that is queued from now on.
-        flow.next_order = 1;
+        flow.next_order = order_behind(queue.len());
         flow.queued_bytes = bytes;
-        for mut delivery in queue {
-            delivery.order = flow.next_order;
-            flow.next_order = flow.next_order.wrapping_add(1);
+        for (order, mut delivery) in (FIRST_ORDER..).zip(queue) {
+            delivery.order = order;
             flow.acknowledged.push_back(delivery);
         }
         flow.replays.extend(replays);
@@ -333,4 +338,12 @@ impl Broker {
             self.messages.release(message);
         }
     }
+}
+
+/// Where the first message stands that a restored session has queued.
+const FIRST_ORDER: u32 = 1;
+
+/// Where the next one stands behind so many.
+fn order_behind(queued: usize) -> u32 {
+    u32::try_from(queued).map_or(u32::MAX, |queued| queued.saturating_add(FIRST_ORDER))
 }

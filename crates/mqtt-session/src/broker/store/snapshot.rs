@@ -6,6 +6,7 @@ use mqtt_codec::{PacketId, QoS};
 
 use super::super::Broker;
 use super::super::messages::MessageId;
+use super::super::replay::Replay;
 use super::super::route::Subscription;
 use super::super::session::{Delivery, Flow};
 use super::record::{remaining, session_begun, stored_message};
@@ -138,16 +139,14 @@ impl Broker {
             .undecided
             .iter()
             .filter(|delivery| delivery.qos != QoS::AtMostOnce && !delivery.is_replayed);
-        let queue = undecided.chain(&flow.acknowledged);
-        out.extend(queue.filter_map(|delivery| self.queued(session, delivery, held)));
-        for replay in &flow.replays {
-            let Subscription { options, id } = replay.subscription();
-            let filter: Box<str> = replay.filter().into();
-            out.push(Change::ReplayBegun { session, filter: filter.clone(), options, id });
-            if let Some(topic) = replay.stored_up_to.clone() {
-                out.push(Change::ReplayedUpTo { session, filter, topic });
+        let mut replays = flow.replays.iter().peekable();
+        for delivery in undecided.chain(&flow.acknowledged) {
+            while let Some(replay) = replays.next_if(|replay| replay.is_before(delivery)) {
+                replay_changes(session, replay, out);
             }
+            out.extend(self.queued(session, delivery, held));
         }
+        replays.for_each(|replay| replay_changes(session, replay, out));
     }
 
     fn queued(&self, session: SessionKey, delivery: &Delivery, held: &mut Held) -> Option<Change> {
@@ -171,5 +170,14 @@ impl Broker {
     fn filter_text(&self, id: FilterId) -> Option<Box<str>> {
         let mut text = String::new();
         self.index.filter_text(id, &mut text).then(|| text.into())
+    }
+}
+
+fn replay_changes(session: SessionKey, replay: &Replay, out: &mut Vec<Change>) {
+    let Subscription { options, id } = replay.subscription();
+    let filter: Box<str> = replay.filter().into();
+    out.push(Change::ReplayBegun { session, filter: filter.clone(), options, id });
+    if let Some(topic) = replay.stored_up_to.clone() {
+        out.push(Change::ReplayedUpTo { session, filter, topic });
     }
 }
