@@ -118,25 +118,17 @@ impl Broker {
                     None => {}
                 }
             }
-            // New subscriptions and what was queued for old ones take turns.
-            let replays_next = flow.replays_next;
-            flow.replays_next = !replays_next;
-            let mut next = match flow.next_undecided() {
-                Some(delivery) => Some(delivery),
-                None if replays_next => None,
-                None => flow.next_queued(now, retained, messages),
-            };
-            if next.is_none() {
-                next = match flow.next_replayed(now, retained, messages, &mut ledger) {
-                    Replayed::Delivery(delivery) => Some(delivery),
+            let next = match flow.next_undecided() {
+                None if flow.replays.is_empty() => flow.next_queued(messages),
+                None => match flow.next_in_turn(now, retained, messages, &mut ledger) {
                     // Bounded work a call: the rest of the store comes next time.
                     Replayed::Searching => return true,
+                    Replayed::Delivery(delivery) => Some(delivery),
                     Replayed::Done => None,
-                };
-            }
-            let Some(delivery) = next.or_else(|| flow.next_queued(now, retained, messages)) else {
-                return false;
+                },
+                undecided => undecided,
             };
+            let Some(delivery) = next else { return false };
             let sent = match may_read(messages, &delivery) {
                 Access::Allowed => {
                     send(now, connection, flow, messages, delivery, &mut ledger, out)
@@ -234,22 +226,48 @@ impl Flow {
 
     /// Takes the message that was queued first among those that may be sent now. Without quota
     /// those of QoS 0 still are, and so is every answer [MQTT-3.3.4-10].
-    fn next_queued(
+    #[inline]
+    fn next_queued(&mut self, messages: &Messages) -> Option<Delivery> {
+        let first = self.unacknowledged.front().map(|delivery| delivery.order);
+        let second = self
+            .acknowledged
+            .front()
+            .filter(|_| self.outgoing.may_send())
+            .map(|delivery| delivery.order);
+        self.take_first(first, second, messages)
+    }
+
+    /// The same while new subscriptions are still to be sent retained messages: some of those that
+    /// are queued have to wait for them.
+    fn next_queued_behind(
         &mut self,
         now: Time,
         retained: &RetainedTree<Retained>,
         messages: &Messages,
     ) -> Option<Delivery> {
-        let mut first = self.unacknowledged.front();
-        let mut second = self.acknowledged.front().filter(|_| self.outgoing.may_send());
-        if !self.replays.is_empty() {
-            let is_next =
-                |delivery: &&Delivery| !self.is_behind_replay(delivery, now, retained, messages);
-            first = first.filter(is_next);
-            second = second.filter(is_next);
-        }
+        let is_next =
+            |delivery: &&Delivery| !self.is_behind_replay(delivery, now, retained, messages);
+        let first = self.unacknowledged.front().filter(is_next).map(|delivery| delivery.order);
+        let second = self
+            .acknowledged
+            .front()
+            .filter(|_| self.outgoing.may_send())
+            .filter(is_next)
+            .map(|delivery| delivery.order);
+        self.take_first(first, second, messages)
+    }
+
+    /// Takes the message that has the first order of those at the front of the two queues; no
+    /// order where that one has to wait.
+    #[inline]
+    fn take_first(
+        &mut self,
+        first: Option<u32>,
+        second: Option<u32>,
+        messages: &Messages,
+    ) -> Option<Delivery> {
         let is_unacknowledged = match (first, second) {
-            (Some(first), Some(second)) => is_before(first.order, second.order),
+            (Some(first), Some(second)) => is_before(first, second),
             (Some(_), None) => true,
             (None, Some(_)) => false,
             (None, None) => return None,
@@ -270,22 +288,32 @@ impl Flow {
 }
 
 impl Flow {
-    /// Takes the next retained message that may be sent now.
-    #[inline]
-    fn next_replayed(
+    /// Takes the next message where new subscriptions and what was queued for old ones take turns.
+    #[inline(never)]
+    fn next_in_turn(
         &mut self,
         now: Time,
         retained: &RetainedTree<Retained>,
         messages: &mut Messages,
         ledger: &mut Ledger<'_>,
     ) -> Replayed {
-        // One that had to wait for a decision could not be put back.
-        if self.replays.is_empty() || self.undecided.is_some() {
-            return Replayed::Done;
+        let replays_next = self.replays_next;
+        self.replays_next = !replays_next;
+        if !replays_next && let Some(queued) = self.next_queued_behind(now, retained, messages) {
+            return Replayed::Delivery(queued);
         }
-        self.step_replays(now, retained, messages, ledger)
+        // One that had to wait for a decision could not be put back.
+        if self.undecided.is_none() {
+            let replayed = self.step_replays(now, retained, messages, ledger);
+            if !matches!(replayed, Replayed::Done) {
+                return replayed;
+            }
+        }
+        let queued = self.next_queued_behind(now, retained, messages);
+        queued.map_or(Replayed::Done, Replayed::Delivery)
     }
 
+    /// Takes the next retained message that may be sent now.
     fn step_replays(
         &mut self,
         now: Time,

@@ -40,10 +40,10 @@ struct Wanted {
     missed: u64,
 }
 
-/// One step of a replay.
+/// What comes next where retained messages are to be sent.
 #[derive(Debug)]
 pub(super) enum Replayed {
-    /// A message to send; the message is held for it.
+    /// A message to send; it is held for this.
     Delivery(Delivery),
     /// Nothing yet: the store is being searched.
     Searching,
