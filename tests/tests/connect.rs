@@ -300,6 +300,13 @@ fn a_client_without_an_identifier_is_assigned_one_of_its_own() {
     assigned.sort();
     assigned.dedup();
     assert_eq!(assigned.len(), 4, "each has its own");
+    let mut halves: Vec<_> = assigned
+        .iter()
+        .flat_map(|id| <[&str; 2]>::from(id["auto-".len()..].split_at(16)))
+        .collect();
+    halves.sort_unstable();
+    halves.dedup();
+    assert_eq!(halves.len(), 8, "nobody guesses one: all of its 128 bits are drawn");
     assert_eq!(wire.broker().gauges().connections, 4, "and nobody was taken over");
     // The identifier is as good as one that the client had chosen.
     let again = wire.connect(connect(&assigned[0]));

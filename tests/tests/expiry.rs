@@ -132,7 +132,7 @@ fn a_retained_message_expires_in_the_store() {
     let mut wire = Wire::new();
     let publisher = wire.connect(connect("publisher"));
     wire.send(publisher, publish("t", "x").retain().expiry(10));
-    wire.send(publisher, publish("u", "y").retain());
+    wire.send(publisher, publish("u", "yes").retain());
     wire.advance_secs(4);
     let a = wire.connect(connect("a"));
     wire.send(a, subscribe(1, "t"));
@@ -142,9 +142,9 @@ fn a_retained_message_expires_in_the_store() {
     // Nobody has to look for it.
     wire.advance(Duration::from_millis(1));
     let gauges = wire.broker().gauges();
-    assert_eq!((gauges.retained_messages, gauges.retained_bytes, gauges.messages), (1, 2, 1));
+    assert_eq!((gauges.retained_messages, gauges.retained_bytes, gauges.messages), (1, 4, 1));
     wire.send(a, subscribe(2, "#"));
-    assert_eq!(wire.receive(a)[1..], [r#"PUBLISH q0 retain "u" "y""#]);
+    assert_eq!(wire.receive(a)[1..], [r#"PUBLISH q0 retain "u" "yes""#]);
 }
 
 #[test]

@@ -222,6 +222,31 @@ fn the_bytes_of_a_queue_are_bounded_too() {
     assert_eq!(wire.receive(a).len(), 1);
     wire.send(publisher, publish("t", vec![0; 999]).qos1(1));
     assert_eq!(wire.broker().statistics().dropped.queue_bytes, 10);
+    // One only.
+    wire.send(publisher, publish("t", vec![0; 999]).qos1(2));
+    assert_eq!(wire.broker().statistics().dropped.queue_bytes, 11);
+}
+
+#[test]
+fn what_waits_at_qos_0_when_the_connection_ends_is_counted_and_leaves_its_room() {
+    let mut wire = Wire::configured(|config| config.limits.queued_bytes = 10_005);
+    let publisher = wire.connect(connect("publisher"));
+    let a = wire.connect(connect("a").expiry(100));
+    wire.send(a, subscribe(1, "t").qos(1));
+    wire.receive(a);
+    wire.stop_reading(a);
+    for _ in 0..10 {
+        wire.send(publisher, publish("t", vec![0; 999]));
+    }
+    wire.send(publisher, publish("t", "kept").qos1(11));
+    assert_eq!(wire.broker().gauges().message_bytes, 10_005);
+    wire.cut(a);
+    assert_eq!(wire.broker().statistics().dropped.not_connected, 10);
+    for id in 1..=10 {
+        wire.send(publisher, publish("t", vec![0; 999]).qos1(id));
+    }
+    assert_eq!(wire.broker().statistics().dropped.queue_bytes, 0);
+    assert_eq!(wire.broker().gauges().message_bytes, 10_005);
 }
 
 #[test]
@@ -283,21 +308,26 @@ fn a_client_that_reads_now_and_then_is_not_closed() {
 
 #[test]
 fn a_client_that_does_not_read_its_answers_is_not_read_either() {
-    let mut wire = Wire::configured(|config| config.limits.unread_answers = 1000);
-    let a = wire.connect(connect("a"));
-    let b = wire.connect(connect("b"));
-    wire.stop_reading(a);
-    let flood = pingreq().repeat(100_000);
-    wire.send(a, &flood[..2000]);
-    assert!(wire.broker().accepts_input(wire.id(b)));
-    assert!(!wire.broker().accepts_input(wire.id(a)));
-    wire.send(a, &flood[2000..]);
-    assert_eq!(wire.unread(a), flood.len() - 2000, "nothing more is taken");
-    // Once it reads, everything is answered, and nothing is lost.
-    wire.read_again(a);
-    assert_eq!(wire.unread(a), 0);
-    assert_eq!(wire.receive(a).len(), 100_000);
-    assert_eq!(wire.cause(a), None);
+    // An answer takes two bytes: the bound is met exactly, or stepped over.
+    for bound in [1000, 1001] {
+        let mut wire = Wire::configured(|config| config.limits.unread_answers = bound);
+        let a = wire.connect(connect("a"));
+        let b = wire.connect(connect("b"));
+        wire.stop_reading(a);
+        let flood = pingreq().repeat(100_000);
+        wire.send(a, &flood[..1000]);
+        assert!(wire.broker().accepts_input(wire.id(a)), "no more than the bound");
+        wire.send(a, &flood[1000..2000]);
+        assert!(wire.broker().accepts_input(wire.id(b)));
+        assert!(!wire.broker().accepts_input(wire.id(a)));
+        wire.send(a, &flood[2000..]);
+        assert_eq!(wire.unread(a), flood.len() - 2000, "nothing more is taken");
+        // Once it reads, everything is answered, and nothing is lost.
+        wire.read_again(a);
+        assert_eq!(wire.unread(a), 0);
+        assert_eq!(wire.receive(a).len(), 100_000);
+        assert_eq!(wire.cause(a), None);
+    }
 }
 
 #[test]

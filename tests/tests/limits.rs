@@ -56,6 +56,17 @@ fn one_address_has_its_own_bound_and_loopback_has_none() {
 }
 
 #[test]
+fn a_connection_that_ends_makes_room_for_one_of_its_address() {
+    let mut wire = Wire::configured(|config| config.limits.connections_per_address = 2);
+    let first = wire.open_from("a", from("192.0.2.1:1000")).unwrap();
+    wire.open_from("b", from("192.0.2.1:1001")).unwrap();
+    wire.cut(first);
+    wire.open_from("c", from("192.0.2.1:1002")).unwrap();
+    let fourth = wire.open_from("d", from("192.0.2.1:1003"));
+    assert_eq!(fourth, Err(OpenError::TooManyFromAddress { limit: 2 }));
+}
+
+#[test]
 fn an_address_is_the_same_however_it_is_written() {
     let mut wire = Wire::configured(|config| config.limits.connections_per_address = 2);
     wire.open_from("a", from("192.0.2.1:1000")).unwrap();

@@ -406,6 +406,7 @@ fn any_string_is_safe() {
         assert_eq!(found.iter().any(|(filter, _, _)| filter == topic), own, "{topic}");
     }
     for text in strange {
+        assert!(!index.is_empty());
         assert!(index.remove(text, 1).is_some());
     }
     assert!(index.is_empty());
@@ -419,4 +420,16 @@ fn the_index_is_the_size_it_says() {
     }
     let each = index.memory() / index.filters();
     assert!(each < 80, "{each} bytes a filter with a text of 32");
+}
+
+#[test]
+fn a_filter_with_many_subscribers_is_the_size_it_says() {
+    let mut index = SubscriptionIndex::<u32, u64>::new([1, 2]);
+    let bare = index.memory();
+    for subscriber in 0..10_000 {
+        index.insert("t", subscriber, 0);
+    }
+    let each = (index.memory() - bare) / 10_000;
+    let entry = size_of::<(u32, u64)>();
+    assert!((entry..=2 * entry + 1).contains(&each), "{each} bytes for an entry of {entry}");
 }

@@ -192,3 +192,29 @@ fn requests_die_with_their_connection_and_messages_do_not() {
     assert_eq!(outgoing.clear().collect::<Vec<_>>(), ["message"]);
     assert_eq!((outgoing.open(), outgoing.quota), (0, 10));
 }
+
+#[test]
+fn free_identifiers_are_used_in_the_order_that_was_saved_beside_those_in_use() {
+    let mut outgoing = with_quota(10);
+    for item in ["a", "b", "c", "d"] {
+        assert!(outgoing.send(QoS::AtLeastOnce, item).is_some());
+    }
+    assert_eq!(outgoing.on_puback(id(3)), Acknowledged::Done("c"));
+    assert_eq!(outgoing.on_puback(id(1)), Acknowledged::Done("a"));
+    let free: Vec<_> = outgoing.free_ids().collect();
+    assert_eq!(free, [3, 1]);
+    let saved: Vec<_> = outgoing
+        .exchanges()
+        .map(|(id, exchange, order, item)| (id, exchange, order, *item))
+        .collect();
+    let mut restored = Outgoing::new();
+    assert!(restored.restore(saved).is_empty());
+    restored.order_free(&free);
+    assert_eq!(restored.free_ids().collect::<Vec<_>>(), free);
+    // An order that names an identifier in use, or not all that are free, is none.
+    for wrong in [&[3, 2][..], &[3]] {
+        restored.order_free(wrong);
+        assert_eq!(restored.free_ids().collect::<Vec<_>>(), [1, 3], "{wrong:?}");
+        assert_eq!(restored.exchanges().count(), 2, "{wrong:?}");
+    }
+}
