@@ -46,6 +46,8 @@ pub(super) struct Node {
     pub(super) seen: Vec<u64>,
     /// The last message that was sent first at each topic and QoS.
     pub(super) last_sent: [[u32; 3]; 8],
+    /// How often its session was to be saved and was as before.
+    pub(super) unchanged: u32,
     /// The most messages and requests that it ever had under way or waiting.
     pub(super) peak: usize,
     /// Part of a packet has left, or was about to: it may be sent again though it never left
@@ -86,6 +88,7 @@ impl Node {
             published: Vec::new(),
             seen: Vec::new(),
             last_sent: [[0; 3]; 8],
+            unchanged: 0,
             peak: 0,
             has_torn: false,
             is_in_doubt: false,
