@@ -1,9 +1,10 @@
 //! The store of a durable broker, as a list in memory: what it has committed, what it is still to
 //! commit, and what a crash leaves.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use mqtt_session::{Broker, Change, CommitToken, StoreBatch, StoreError, Time};
+use mqtt_session::{Broker, Change, CommitToken, MessageKey, StoreBatch, StoreError, Time};
 
 use crate::Wire;
 
@@ -77,8 +78,16 @@ impl Disk {
 /// A snapshot as it is once every connection has ended.
 pub(crate) fn disconnected(snapshot: Vec<Change>) -> Vec<Change> {
     let mut left = Vec::new();
+    // A retained message that waited for a decision about reading it, and was replaced meanwhile,
+    // is nobody's any more.
+    let needed: BTreeSet<MessageKey> = snapshot.iter().filter_map(needs).collect();
     let mut changes = snapshot.into_iter().peekable();
     while let Some(change) = changes.next() {
+        if let Change::MessageStored(stored) = &change
+            && !needed.contains(&stored.message)
+        {
+            continue;
+        }
         left.push(change.clone());
         let next = changes.peek();
         if let Change::SessionBegun { session, expiry_interval, .. } = change
@@ -95,6 +104,17 @@ pub(crate) fn disconnected(snapshot: Vec<Change>) -> Vec<Change> {
         }
     }
     left
+}
+
+/// The message that a change needs.
+fn needs(change: &Change) -> Option<MessageKey> {
+    match *change {
+        Change::Retained { message }
+        | Change::Queued { message, .. }
+        | Change::WillStored { message, .. }
+        | Change::WillAsked { message, .. } => Some(message),
+        _ => None,
+    }
 }
 
 impl Wire {

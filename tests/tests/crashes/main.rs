@@ -87,3 +87,22 @@ fn a_message_is_refused_while_its_subscriber_comes_back() {
     ];
     run([0, 2, 0], false, &script);
 }
+
+/// A retained message waits for the decision whether its reader may have it, and is replaced: at
+/// QoS 0 nobody needs it stored, and at QoS 1 its reader does if it gets it.
+#[test]
+fn a_retained_message_is_replaced_while_its_reader_is_decided_about() {
+    use Action::{Connect, Publish, Subscribe, Unsubscribe};
+    for qos in [0, 1] {
+        let script = [
+            Unsubscribe(0),
+            Connect(0, None),
+            Unsubscribe(0),
+            Publish(0, 2, true),
+            Subscribe(0, qos),
+            Publish(0, 2, true),
+            Unsubscribe(0),
+        ];
+        run([0, 0, 0], true, &script);
+    }
+}

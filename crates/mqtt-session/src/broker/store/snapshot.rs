@@ -131,8 +131,11 @@ impl Broker {
         }
         // A retained message that waits for a decision may be replaced before it is sent, and has to
         // be there when its Packet Identifier is stored.
-        if let Some(Delivery { message, is_replayed: true, .. }) = flow.undecided {
-            self.hold(message, held);
+        if let Some(delivery) = &flow.undecided
+            && delivery.is_replayed
+            && delivery.qos != QoS::AtMostOnce
+        {
+            self.hold(delivery.message, held);
         }
         // What waits for a decision has left its queue in memory alone.
         let undecided = flow
