@@ -4,6 +4,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use mqtt_session::Broker;
+
 use super::event::{Body, Event, Publish, Subscribe};
 use super::invariants::{Fault, Invariant};
 use super::names::{CLIENTS, FILTERS, FIRST_SHARED, TOPICS};
@@ -48,6 +50,26 @@ pub fn run(seed: u64) -> Result<usize, Box<Failure>> {
         Ok(()) => Ok(count),
         Err(fault) => Err(Box::new(Failure { fault, setup: draw.setup_again(seed), events })),
     }
+}
+
+/// Runs the schedule of a seed up to its event number `until`, or to its end and until every session
+/// is over. Returns what the broker is then, without the rest of the world.
+///
+/// # Errors
+///
+/// An invariant does not hold.
+pub fn broker_after(seed: u64, until: Option<usize>) -> Result<Broker, Fault> {
+    let mut draw = Draw::new(seed);
+    let mut world = World::new(draw.setup());
+    let count = draw.length();
+    for _ in 0..until.unwrap_or(count).min(count) {
+        let event = draw.event(&world);
+        world.apply(&event)?;
+    }
+    if until.is_none() {
+        world.finish()?;
+    }
+    Ok(world.into_broker())
 }
 
 /// Runs a list of events in a world of its own.

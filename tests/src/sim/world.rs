@@ -93,6 +93,11 @@ impl World {
         }
     }
 
+    /// The broker as it is now; everything else is gone.
+    pub(super) fn into_broker(self) -> Broker {
+        self.broker
+    }
+
     /// Lets something happen, brings the machines to rest and checks what holds at every moment.
     ///
     /// # Errors
