@@ -111,6 +111,15 @@ pub(super) struct Copy {
     replay: Option<u8>,
     /// It may have been dropped, or may still be.
     pub(super) optional: bool,
+    /// One that looked the same is taken to have come, and it may have been this one.
+    twin: Option<Twin>,
+}
+
+/// What the copy that is taken to have come was like.
+#[derive(Clone, Copy, Debug)]
+struct Twin {
+    expires_at: Option<Time>,
+    is_replay: bool,
 }
 
 /// A message on its way into the broker.
@@ -133,6 +142,18 @@ impl Copy {
             && self.qos == note.qos
             && self.retain == note.retain
             && self.ids == note.ids
+    }
+
+    /// Whether it is for a new subscription, or may be.
+    fn may_be_replay(&self) -> bool {
+        self.replay.is_some() || self.twin.is_some_and(|twin| twin.is_replay)
+    }
+
+    /// When it expires if it is the one that a note tells of.
+    fn expiry_in(&self, note: &PublishNote, now: Time) -> Option<Time> {
+        let is_it = |at: Option<Time>| at.map(|at| seconds_left(at, now)) == note.expiry;
+        let other = self.twin.map(|twin| twin.expires_at);
+        other.filter(|at| is_it(*at) && !is_it(self.expires_at)).unwrap_or(self.expires_at)
     }
 
     /// Whether this one has to come before `other` [MQTT-4.6.0-6]. What is retained has its place
@@ -180,7 +201,7 @@ impl Session {
         let is_held = |at: usize| {
             let copy = &self.owed[at];
             let holds = |other: &Copy| {
-                other.replay.is_some() && (other.topic, other.qos) == (copy.topic, copy.qos)
+                other.may_be_replay() && (other.topic, other.qos) == (copy.topic, copy.qos)
             };
             // What it is caught up with is not among what it is owed.
             let is_caught_up = self.caught_up & matching()[usize::from(copy.topic)] != 0;
@@ -422,6 +443,7 @@ impl Model {
                 is_large,
                 replay,
                 optional,
+                twin: None,
             });
             is_stored |= qos > 0 && session.expiry > 0;
             session.note_peak(to_groups);
@@ -519,6 +541,7 @@ impl Model {
                 optional: self.denied[client] >> topic & 1 == 1
                     || (kept.is_large && session.packet_size < LARGE as u32)
                     || kept.expires_at.is_some_and(|at| at <= now),
+                twin: None,
             });
         }
         session.note_peak(0);
@@ -563,7 +586,7 @@ impl Model {
         // asked for twice: what must come is taken to have come.
         let left = |at: Time| seconds_left(at, now);
         let alike = || (0..session.owed.len()).filter(|at| session.owed[*at].is_for(note));
-        let as_long = |at: &usize| session.owed[*at].expires_at.map(left) == note.expiry;
+        let as_long = |at: &usize| session.owed[*at].expiry_in(note, now).map(left) == note.expiry;
         let must_come = |at: &usize| !session.owed[*at].may_be_missing(session, now);
         let in_order = |at: &usize| session.ahead_of(*at, now).next().is_none();
         let found = alike().filter(as_long).filter(must_come).find(in_order);
@@ -576,8 +599,13 @@ impl Model {
         let first = alike().next();
         if let Some(at) = found.or(first) {
             let copy = session.owed[at];
-            invariants::i9_expiry(note, copy.expires_at, now)?;
+            invariants::i9_expiry(note, copy.expiry_in(note, now), now)?;
             invariants::i3_order(session.ahead_of(at, now), note)?;
+            let twins: Vec<usize> = alike().filter(as_long).filter(|other| *other != at).collect();
+            let (expires_at, is_replay) = (copy.expires_at, copy.replay.is_some());
+            for twin in twins.into_iter().filter(|twin| *twin < at) {
+                session.owed[twin].twin = Some(Twin { expires_at, is_replay });
+            }
             session.owed.remove(at);
             // What has expired will not come any more, unless it was one alike that has come, and
             // is in front of it.

@@ -183,6 +183,13 @@ impl World {
                 }
                 let is_due = link.due_broker.answer(*kind, *pid)?;
                 i12_wire(is_due, || format!("nobody asked for {note:?}"))?;
+                // It is a new message if it comes again [MQTT-4.3.3-9].
+                if (*kind, *outcome) == (Kind::PubRec, Outcome::Error)
+                    && let Some(session) = &mut self.model.sessions[client]
+                    && session.link == Some(link.serial)
+                {
+                    session.receiver.released(*pid);
+                }
                 let has_forgotten = self.nodes[client].has_forgotten;
                 let is_fine = *outcome == Outcome::Fine || has_forgotten || !is_exact;
                 i12_wire(is_fine || *kind == Kind::PubComp, || format!("good, and yet {note:?}"))
