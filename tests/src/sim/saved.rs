@@ -23,6 +23,7 @@ pub(super) struct Saved {
     subscriptions: Vec<SubscriptionKey>,
     seen: Vec<u64>,
     last_sent: [[u32; 3]; 8],
+    has_torn: bool,
     /// Identifiers and numbers of the QoS 2 messages that the application had not answered: they
     /// come again as new ones.
     unanswered: Vec<(u16, u32)>,
@@ -61,6 +62,7 @@ impl Node {
             subscriptions: self.subscriptions.clone(),
             seen: self.seen.clone(),
             last_sent: self.last_sent,
+            has_torn: self.has_torn,
             unanswered: self.deliveries.iter().filter_map(unanswered).collect(),
             is_over: false,
         }
@@ -104,6 +106,7 @@ impl Node {
         self.subscriptions = saved.subscriptions;
         self.seen = saved.seen;
         self.last_sent = saved.last_sent;
+        self.has_torn |= saved.has_torn;
         self.expected = None;
         self.deliveries.clear();
         for (pid, number) in saved.unanswered {
