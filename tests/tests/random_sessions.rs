@@ -172,7 +172,7 @@ impl World {
         if session.peer.take().is_none() {
             return;
         }
-        if core::mem::take(&mut session.is_stuck) {
+        if core::mem::take(&mut session.is_stuck) | session.may_hold_back() {
             // QoS 0 messages that were not sent are gone with the connection.
             for owed in session.owed.iter_mut().filter(|owed| owed.replay.is_none()) {
                 owed.is_optional |= owed.copy.qos == 0;
@@ -454,6 +454,14 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Whether QoS 0 messages may wait behind an older retained one of their topic, which itself
+    /// waits behind others that need quota. One that was away is sent what was retained meanwhile
+    /// too, which this model does not know.
+    fn may_hold_back(&self) -> bool {
+        let is_one = |owed: &Owed| owed.copy.qos == 0 && owed.replay.is_some();
+        self.was_away || self.owed.iter().any(is_one)
     }
 
     /// Compares what came with what was owed.
