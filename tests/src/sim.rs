@@ -20,6 +20,7 @@ mod model;
 pub mod names;
 mod node;
 mod note;
+mod owed;
 mod saved;
 mod setup;
 mod totals;

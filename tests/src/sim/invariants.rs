@@ -10,8 +10,9 @@ use mqtt_session::{Gauges, Time};
 
 use super::exchanges::{Exchange, Sender};
 use super::groups::Shared;
-use super::model::{Copy, Model, Session, seconds_left};
+use super::model::{Model, Session, seconds_left};
 use super::note::{EMPTY, Kind, PublishNote};
+use super::owed::Copy;
 
 /// What must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,6 +15,7 @@ use super::groups::{Groups, Shared};
 use super::invariants::{self, Check};
 use super::names::{CLIENTS, FILTERS, FIRST_SHARED, TOPICS, matching};
 use super::note::{ConnectNote, FilterNote, Ids, PublishNote, SubscribeNote};
+use super::owed::{Copy, Twin};
 use super::setup::{BrokerSetup, LARGE, StoreSetup, WillSetup, will_number};
 
 /// The specification of a broker, with its state.
@@ -96,32 +97,6 @@ pub(super) struct Kept {
     pub(super) expires_at: Option<Time>,
 }
 
-/// A message that a session is owed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Copy {
-    publisher: usize,
-    pub(super) number: u32,
-    topic: u8,
-    pub(super) qos: u8,
-    retain: bool,
-    ids: Ids,
-    expires_at: Option<Time>,
-    is_large: bool,
-    /// The filter for which a retained message is sent.
-    replay: Option<u8>,
-    /// It may have been dropped, or may still be.
-    pub(super) optional: bool,
-    /// One that looked the same is taken to have come, and it may have been this one.
-    twin: Option<Twin>,
-}
-
-/// What the copy that is taken to have come was like.
-#[derive(Clone, Copy, Debug)]
-struct Twin {
-    expires_at: Option<Time>,
-    is_replay: bool,
-}
-
 /// A message on its way into the broker.
 #[derive(Clone, Copy, Debug)]
 struct Message {
@@ -133,49 +108,6 @@ struct Message {
     is_empty: bool,
     is_large: bool,
     expires_at: Option<Time>,
-}
-
-impl Copy {
-    fn is_for(&self, note: &PublishNote) -> bool {
-        self.number == note.number
-            && self.topic == note.topic
-            && self.qos == note.qos
-            && self.retain == note.retain
-            && self.ids == note.ids
-    }
-
-    /// Whether it is for a new subscription, or may be.
-    fn may_be_replay(&self) -> bool {
-        self.replay.is_some() || self.twin.is_some_and(|twin| twin.is_replay)
-    }
-
-    /// When it expires if it is the one that a note tells of.
-    fn expiry_in(&self, note: &PublishNote, now: Time) -> Option<Time> {
-        let is_it = |at: Option<Time>| at.map(|at| seconds_left(at, now)) == note.expiry;
-        let other = self.twin.map(|twin| twin.expires_at);
-        other.filter(|at| is_it(*at) && !is_it(self.expires_at)).unwrap_or(self.expires_at)
-    }
-
-    /// Whether this one has to come before `other` [MQTT-4.6.0-6]. What is retained has its place
-    /// where its subscription was made; two subscriptions are sent theirs in any order.
-    fn goes_before(&self, other: &Self) -> bool {
-        self.publisher == other.publisher
-            && self.topic == other.topic
-            && self.qos == other.qos
-            && (self.replay.is_none() || other.replay.is_none())
-    }
-
-    /// Whether it may wait for quota. A retained message may even at QoS 0, behind others.
-    pub(super) const fn needs_room(&self) -> bool {
-        self.qos > 0 || self.replay.is_some()
-    }
-
-    /// Whether the broker may have dropped it, or must.
-    pub(super) fn may_be_missing(&self, session: &Session, now: Time) -> bool {
-        self.optional
-            || self.expires_at.is_some_and(|at| at <= now)
-            || (self.is_large && session.packet_size < LARGE as u32)
-    }
 }
 
 impl Session {
